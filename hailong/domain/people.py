@@ -1,0 +1,110 @@
+"""Numbers, addresses and the keyed hashes that stand for people and dossiers where they must not be named.
+
+Pure: no DNS, no clock, no randomness. What comes out of ``normal_phone`` and ``normal_mail`` names a person and stays in the ledger;
+what comes out of ``Keyed`` does not, as long as its key stays in its file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
+
+REGION: Final = "VN"
+PhoneKind = Literal["mobile", "fixed", "other"]
+_MOBILE: Final = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
+_SEVERAL: Final = re.compile(r"[;,/|\n]+")
+_MAX_CONTACT: Final = 254
+
+
+@dataclass(frozen=True)
+class Phone:
+    """A number in E.164 and what it is: only a ``mobile`` one can be texted."""
+
+    e164: str
+    kind: PhoneKind
+
+
+def clean(text: str) -> str:
+    """NFC, without spaces at the ends. Upstreams mix composed and decomposed Vietnamese."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def normal_phone(raw: str, region: str = REGION) -> Phone | None:
+    """A number as people write it → E.164, or None when it is none.
+
+    Several numbers in one cell (``a; b``) give the first mobile one, else the first valid one. A number that a spreadsheet robbed
+    of its leading zero is read as a national one of ``region``.
+    """
+    if len(raw) > _MAX_CONTACT:
+        return None
+    found = [phone for part in _SEVERAL.split(raw) if (phone := _one_phone(part, region))]
+    mobile = [phone for phone in found if phone.kind == "mobile"]
+    return next(iter(mobile or found), None)
+
+
+def _one_phone(raw: str, region: str) -> Phone | None:
+    try:
+        number = phonenumbers.parse(raw, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if number.extension or not phonenumbers.is_valid_number(number):
+        return None
+    kind = phonenumbers.number_type(number)
+    named: PhoneKind = "mobile" if kind in _MOBILE else "fixed" if kind == PhoneNumberType.FIXED_LINE else "other"
+    return Phone(phonenumbers.format_number(number, PhoneNumberFormat.E164), named)
+
+
+def normal_mail(raw: str) -> str | None:
+    """An address → NFC with its domain in lower case, or None when no ordinary mail server could take it (no DNS is asked)."""
+    text = clean(raw)
+    if not text or len(text) > _MAX_CONTACT:
+        return None
+    try:
+        return validate_email(text, check_deliverability=False, allow_smtputf8=False).normalized
+    except EmailNotValidError:
+        return None
+
+
+class Keyed:
+    """Keyed hashes (BLAKE2b, 128 bits, hex), one domain each, so that equal inputs of two kinds never give one value.
+
+    Raises ValueError for a key shorter than 16 bytes: ten digits of a phone number can be tried out when the key can be.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < 16:
+            raise ValueError("the key of the keyed hashes is shorter than 16 bytes: write 32 random bytes into its file")
+        self._key = key if len(key) <= 64 else hashlib.blake2b(key).digest()
+
+    def _hash(self, domain: bytes, *parts: str) -> str:
+        # Each part carries its length: ("ab", "c") and ("a", "bc") differ.
+        encoded = [part.encode() for part in parts]
+        data = b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+        return hashlib.blake2b(data, digest_size=16, key=self._key, person=domain).hexdigest()
+
+    def dossier_ref(self, source: str, code: str) -> str:
+        """What stands for a dossier in log and store."""
+        return self._hash(b"hl.dossier", source, code)
+
+    def act_id(self, source: str, code: str, status_code: int, at: str) -> str:
+        """Identity of one act of a dossier; ``at`` is its moment in UTC, ISO 8601."""
+        return self._hash(b"hl.act", source, code, str(status_code), at)
+
+    def contact_hash(self, kind: str, value: str) -> str:
+        """What stands for a normalised number (``phone``) or address (``email``: compared without regard to case, as servers do)."""
+        return self._hash(b"hl.contact", kind, value.casefold() if kind == "email" else value)
+
+    def person_hash(self, source: str, applicant_id: str) -> str:
+        """What stands for a person of one source."""
+        return self._hash(b"hl.person", source, applicant_id)
+
+    def content_hash(self, content: bytes) -> str:
+        """Of everything a source said of one act."""
+        return hashlib.blake2b(content, digest_size=16, key=self._key, person=b"hl.content").hexdigest()

@@ -1,0 +1,281 @@
+"""From counts to figures. Stores give integers; every float of a figure is made here and nowhere else.
+
+Satisfied = 4 or 5 on the scale of 1–5; the rate is satisfied ÷ n, where "not applicable" stands outside n. Intervals are Wilson's
+(E. B. Wilson 1927; Brown, Cai & DasGupta 2001 for its use with small n), two-sided 95 %.
+
+Privacy: fewer than ``PRIVACY_LIMIT`` answers are not shown at all; when that hides exactly one unit of a list whose total is shown,
+the next smallest is hidden too; what the unit's own desk sees moves in steps of ``STEP`` answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from statistics import NormalDist
+from typing import Final, Literal
+
+from hailong.events import UnitLevel
+
+Z95: Final = NormalDist().inv_cdf(0.975)
+"""1.959964: two-sided 95 %."""
+PRIVACY_LIMIT: Final = 10
+STEP: Final = 5
+SATISFIED: Final = 4
+"""Scores from here on are "satisfied"."""
+
+Standing = Literal["below", "reached", "open", "few"]
+Hidden = Literal["few", "neighbour"]
+Version = dict[str, dict[int, int]]
+"""topic → partition → first offset that is not in the figures."""
+
+
+def rate(satisfied: int, n: int) -> float | None:
+    """Share of the satisfied; None when nobody answered."""
+    return satisfied / n if n else None
+
+
+def wilson(satisfied: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """Wilson's interval of a share, (low, high) within [0, 1]; (0, 1) when nobody answered."""
+    if not n:
+        return 0.0, 1.0
+    share = satisfied / n
+    spread = z * z / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    low = 0.0 if satisfied == 0 else max(0.0, middle - half)
+    high = 1.0 if satisfied == n else min(1.0, middle + half)
+    return low, high
+
+
+def standing(satisfied: int, n: int, target: float) -> Standing:
+    """Where a figure stands: the whole interval below the target, the whole interval at or above it, open, or too few answers."""
+    if n < PRIVACY_LIMIT:
+        return "few"
+    low, high = wilson(satisfied, n)
+    if high < target:
+        return "below"
+    return "reached" if low >= target else "open"
+
+
+def percent(share: float, digits: int = 0) -> float:
+    """A share as a percentage rounded half up to ``digits``: one rule for page, mail and export."""
+    scale = float(10**digits)
+    return math.floor(share * 100 * scale + 0.5 + 1e-9) / scale
+
+
+def suppressed(ns: dict[str, int]) -> dict[str, Hidden]:
+    """Which entries of a list with a shown total stay hidden, and why: ``few`` (1–9 answers), or ``neighbour``.
+
+    One hidden entry alone could be had as total minus the others, so the next smallest goes with it.
+    Entries without any answer hide nothing.
+    """
+    few = [key for key, n in ns.items() if 0 < n < PRIVACY_LIMIT]
+    hidden: dict[str, Hidden] = dict.fromkeys(few, "few")
+    if len(few) == 1:
+        others = sorted((n, key) for key, n in ns.items() if n >= PRIVACY_LIMIT)
+        if others:
+            hidden[others[0][1]] = "neighbour"
+    return hidden
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What is asked for. Months are local months ``YYYY-MM`` in which the dossiers ended, both ends included."""
+
+    month_from: str | None = None
+    month_to: str | None = None
+    level: UnitLevel | None = None
+
+    def holds(self, month: str) -> bool:
+        """Whether ``month`` lies in the period."""
+        return (self.month_from or "") <= month and (self.month_to is None or month <= self.month_to)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Integers of one cell: how many dossiers ended, how many people were asked, reached, answered, and what they answered."""
+
+    scores: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    not_applicable: int = 0
+    revised: int = 0
+    """Later changes of an answer; reported apart, in no rate."""
+    ended: int = 0
+    asked: int = 0
+    reached: int = 0
+
+    @property
+    def n(self) -> int:
+        return sum(self.scores)
+
+    @property
+    def satisfied(self) -> int:
+        return sum(self.scores[SATISFIED - 1 :])
+
+    @property
+    def answered(self) -> int:
+        return self.n + self.not_applicable
+
+    def __add__(self, other: Counts) -> Counts:
+        a, b = self.scores, other.scores
+        return Counts(
+            (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]),
+            self.not_applicable + other.not_applicable,
+            self.revised + other.revised,
+            self.ended + other.ended,
+            self.asked + other.asked,
+            self.reached + other.reached,
+        )
+
+    def without(self, score: int) -> Counts:
+        """The same cell one answer earlier; ``score`` 0 = not applicable."""
+        if score == 0:
+            return replace(self, not_applicable=self.not_applicable - 1)
+        a, b, c, d, e = (v - (i == score) for i, v in enumerate(self.scores, start=1))
+        return replace(self, scores=(a, b, c, d, e))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the store counted, at one version."""
+
+    as_of: int
+    """``seq`` of the last counted record in it."""
+    version: Version
+    counted_at: datetime | None
+    cells: dict[tuple[str, str], Counts]
+    """(handling unit, month) → counts; the level of the filters holds, the months do not (a trend needs them all)."""
+    latest: dict[str, tuple[tuple[str, int], ...]]
+    """Unit → (month, score) of its last answers within the filters, newest first, at most ``STEP`` - 1."""
+
+
+@dataclass(frozen=True)
+class TrendPoint:
+    """The three months up to ``month`` together; ``rate`` is None under the privacy limit."""
+
+    month: str
+    n: int
+    rate: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure as it may be shown. Under the limit everything that counts answers is None."""
+
+    unit: str
+    name: str
+    level: UnitLevel
+    ended: int
+    asked: int
+    reached: int
+    answered: int | None
+    n: int | None
+    satisfied: int | None
+    scores: tuple[int, int, int, int, int] | None
+    rate: float | None
+    low: float | None
+    high: float | None
+    target: float
+    standing: Standing
+    suppressed: bool
+    hidden: Hidden | None = None
+    trend: tuple[TrendPoint, ...] = field(default=())
+
+
+def in_steps(cell: Counts, latest: Sequence[tuple[str, int]], step: int = STEP) -> Counts:
+    """A unit's counts as its desk may see them: the answers beyond the last full step of ``step`` are taken back, newest first."""
+    for _, score in latest[: cell.answered % step]:
+        cell = cell.without(score)
+    return cell
+
+
+def total(cells: Iterable[Counts]) -> Counts:
+    """Their sum."""
+    result = Counts()
+    for cell in cells:
+        result = result + cell
+    return result
+
+
+def trend(months: dict[str, Counts], width: int = 3) -> tuple[TrendPoint, ...]:
+    """One unit's course: per month between its first and last the sum of ``width`` months, hidden under the privacy limit."""
+    if not months:
+        return ()
+    line = _months_between(min(months), max(months))
+    points = []
+    for i, month in enumerate(line):
+        window = total(months[m] for m in line[max(0, i - width + 1) : i + 1] if m in months)
+        shown = window.n >= PRIVACY_LIMIT
+        points.append(TrendPoint(month, window.n if shown else 0, rate(window.satisfied, window.n) if shown else None))
+    return tuple(points)
+
+
+def _months_between(first: str, last: str) -> list[str]:
+    start, end = (int(m[:4]) * 12 + int(m[5:7]) - 1 for m in (first, last))
+    return [f"{m // 12:04d}-{m % 12 + 1:02d}" for m in range(start, end + 1)]
+
+
+@dataclass(frozen=True)
+class UnitInfo:
+    """What a page must know of a unit besides its counts."""
+
+    code: str
+    name: str
+    level: UnitLevel
+    target: float
+
+
+def rows(figures: Figures, filters: Filters, units: dict[str, UnitInfo], step: int = 1) -> tuple[list[Row], Counts]:
+    """The figures of every unit that has any, in the order of their codes, and the total of exactly what they hold.
+
+    ``step``: 1 for the quality office, ``STEP`` for whatever the unit itself can see.
+    """
+    months = _by_unit(figures)
+    cells = {unit: total(c for m, c in of_unit.items() if filters.holds(m)) for unit, of_unit in months.items()}
+    stepped = {unit: in_steps(cell, figures.latest.get(unit, ()), step) for unit, cell in cells.items()}
+    hidden = suppressed({unit: cell.n for unit, cell in stepped.items()})
+    shown = []
+    for unit in sorted(stepped):
+        taken_back = figures.latest.get(unit, ())[: cells[unit].answered % step]
+        shown.append(_row(units[unit], stepped[unit], hidden.get(unit), trend(_course(months[unit], taken_back))))
+    return shown, total(stepped.values())
+
+
+def _by_unit(figures: Figures) -> dict[str, dict[str, Counts]]:
+    by_unit: dict[str, dict[str, Counts]] = {}
+    for (unit, month), cell in figures.cells.items():
+        by_unit.setdefault(unit, {})[month] = cell
+    return by_unit
+
+
+def _course(months: dict[str, Counts], taken_back: Sequence[tuple[str, int]]) -> dict[str, Counts]:
+    course = {month: cell for month, cell in months.items() if cell.answered}
+    for month, score in taken_back:
+        course[month] = course[month].without(score)
+    return course
+
+
+def _row(unit: UnitInfo, cell: Counts, hidden: Hidden | None, course: tuple[TrendPoint, ...]) -> Row:
+    hide = hidden is not None or cell.n < PRIVACY_LIMIT
+    low, high = wilson(cell.satisfied, cell.n)
+    return Row(
+        unit=unit.code,
+        name=unit.name,
+        level=unit.level,
+        ended=cell.ended,
+        asked=cell.asked,
+        reached=cell.reached,
+        answered=None if hide else cell.answered,
+        n=None if hide else cell.n,
+        satisfied=None if hide else cell.satisfied,
+        scores=None if hide else cell.scores,
+        rate=None if hide else rate(cell.satisfied, cell.n),
+        low=None if hide else low,
+        high=None if hide else high,
+        target=unit.target,
+        standing="few" if hide else standing(cell.satisfied, cell.n, unit.target),
+        suppressed=hide,
+        hidden=hidden or ("few" if hide else None),
+        trend=course,
+    )

@@ -1,0 +1,135 @@
+"""The registry of units and the targets: dated rows, asked for a local day. Units come and go and move under other parents
+(2025-07-01 ended all districts), so a code means something only together with a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from hailong.events import TargetChanged, UnitChanged
+
+LOCAL: Final = ZoneInfo("Asia/Ho_Chi_Minh")
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_UNITS: Final = msgspec.json.Decoder(list[UnitChanged])
+_TARGETS: Final = msgspec.json.Decoder(list[TargetChanged])
+
+
+class _Dated(Protocol):
+    @property
+    def valid_from(self) -> date: ...
+    @property
+    def valid_to(self) -> date | None: ...
+    @property
+    def seq(self) -> int: ...
+
+
+_Row = TypeVar("_Row", bound=_Dated)
+
+
+def _replace(rows: list[_Row], row: _Row) -> None:
+    """A row takes the place of the one with the same first day unless that one is newer."""
+    for i, old in enumerate(rows):
+        if old.valid_from == row.valid_from:
+            if row.seq >= old.seq:
+                rows[i] = row
+            return
+    rows.append(row)
+    rows.sort(key=lambda r: r.valid_from)
+
+
+def _on(rows: list[_Row], day: date) -> _Row | None:
+    for row in reversed(rows):
+        if row.valid_from <= day and (row.valid_to is None or day < row.valid_to):
+            return row
+    return None
+
+
+class Registry:
+    """Units by code and day."""
+
+    def __init__(self, rows: Iterable[UnitChanged] = ()) -> None:
+        self._rows: dict[str, list[UnitChanged]] = {}
+        for row in rows:
+            self.put(row)
+
+    def put(self, row: UnitChanged) -> None:
+        """Take a row; the same (code, valid_from) again replaces the older ``seq``."""
+        _replace(self._rows.setdefault(row.code, []), row)
+
+    def on(self, code: str, day: date) -> UnitChanged | None:
+        """The unit as it was on ``day``."""
+        return _on(self._rows.get(code, []), day)
+
+    def codes(self) -> list[str]:
+        """Every code ever registered, sorted."""
+        return sorted(self._rows)
+
+    def latest(self, code: str, day: date) -> UnitChanged | None:
+        """The unit on ``day``, else as it was last known: what a page names an old unit by."""
+        rows = self._rows.get(code)
+        return self.on(code, day) or (rows[-1] if rows else None)
+
+    def name(self, code: str, day: date) -> str:
+        """Its name on ``day``; the code for a unit nobody registered."""
+        row = self.latest(code, day)
+        return row.name if row else code
+
+    def chain(self, code: str, day: date) -> tuple[str, ...]:
+        """The unit and its ancestors on ``day``, nearest first. A circle in the registry ends the chain."""
+        chain = [code]
+        while (row := self.on(chain[-1], day)) is not None and row.parent and row.parent not in chain:
+            chain.append(row.parent)
+        return tuple(chain)
+
+    def dump(self) -> bytes:
+        """Every row, in one fixed order."""
+        return _ENCODER.encode([row for code in sorted(self._rows) for row in self._rows[code]])
+
+    @classmethod
+    def load(cls, data: bytes) -> Registry:
+        """What ``dump`` wrote."""
+        return cls(_UNITS.decode(data))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target in force; ``source`` says who set it."""
+
+    value: float
+    source: str
+
+
+class Targets:
+    """Targets by scope and day; the nearest scope holds: the unit, its ancestors, everybody, the product's default."""
+
+    def __init__(self, default: float, rows: Iterable[TargetChanged] = ()) -> None:
+        self._default = Target(default, "default")
+        self._rows: dict[str | None, list[TargetChanged]] = {}
+        for row in rows:
+            self.put(row)
+
+    def put(self, row: TargetChanged) -> None:
+        """Take a row; the same (unit, valid_from) again replaces the older ``seq``."""
+        _replace(self._rows.setdefault(row.unit, []), row)
+
+    def on(self, chain: tuple[str, ...], day: date) -> Target:
+        """The target in force on ``day`` for the first of ``chain`` (a unit and its ancestors, see ``Registry.chain``)."""
+        for scope in (*chain, None):
+            row = _on(self._rows.get(scope, []), day)
+            if row is not None:
+                return Target(row.value, row.source)
+        return self._default
+
+    def dump(self) -> bytes:
+        """Every row, in one fixed order."""
+        return _ENCODER.encode([row for scope in sorted(self._rows, key=lambda s: s or "") for row in self._rows[scope]])
+
+    @classmethod
+    def load(cls, data: bytes, default: float) -> Targets:
+        """What ``dump`` wrote."""
+        return cls(default, _TARGETS.decode(data))

@@ -1,0 +1,316 @@
+"""Every fact of the log in one place: its topic, key, schema and version.
+
+A fact is past tense and never changes meaning: fields are added with defaults, anything else is a new topic version, and the
+golden files under ``tests/golden`` keep every version readable. On the wire a fact is JSON (the value), its key (UTF-8) and
+CloudEvents headers (binary mode, https://github.com/cloudevents/spec, kafka-protocol-binding).
+
+Nothing here names a person: no contact, no dossier code, no free text. ``dossier_ref`` and ``survey_id`` never stand in one fact.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+Outcome = Literal["result_returned", "done_electronic", "refused", "stopped", "supplement_requested"]
+UnitLevel = Literal["province", "district", "commune", "other"]
+SubmissionChannel = Literal["counter", "online", "postal"]
+ResultChannel = Literal["counter", "postal", "electronic"]
+Timeliness = Literal["early", "on_time", "overdue", "unknown"]
+ApplicantType = Literal["citizen", "business", "organisation", "state_body", "other"]
+SubmittedBy = Literal["owner", "proxy", "assisted"]
+ServiceLevel = Literal["full", "partial", "other"]
+Language = Literal["vi", "en", "other"]
+Purpose = Literal["invitation", "reminder"]
+MessageChannel = Literal["sms", "email"]
+Mode = Literal["link", "code", "call", "sms", "kiosk", "assisted", "paper"]
+DeliveryState = Literal["due", "claimed", "handed_over", "delivered", "failed", "unknown", "withdrawn", "expired"]
+CountedKind = Literal["answer", "detail", "retraction", "unit", "target", "fixed", "day"]
+AlertState = Literal["raised", "acknowledged", "acting", "cleared", "settled", "fixed", "not_found"]
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer is about, coarse enough that it joins to no single dossier."""
+
+    receiving_unit: str
+    handling_unit: str
+    field: str
+    submission_channel: SubmissionChannel
+    ending: Outcome
+    timeliness: Timeliness
+    month: str
+    """Local month in which the dossier ended, ``YYYY-MM``."""
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """What every fact carries. ``event_id`` is its identity: content plus the act; a second record with it is an echo."""
+
+    event_id: str
+    registry_id: str
+
+
+class DossierClosed(Fact, frozen=True, kw_only=True):
+    """A dossier ended (domain.md §10). Days, not times: exact times stand in the ledger."""
+
+    dossier_ref: str
+    source: str
+    outcome: Outcome
+    status_code: int
+    procedure_code: str | None = None
+    procedure_code_national: str | None = None
+    field: str = "other"
+    service_level: ServiceLevel = "other"
+    receiving_unit: str
+    handling_unit: str
+    unit_level: UnitLevel = "other"
+    submission_channel: SubmissionChannel = "counter"
+    result_channel: ResultChannel = "counter"
+    received_on: date
+    due_on: date | None = None
+    ended_on: date
+    heard_on: date
+    """The local day hailong counts as having heard of it; ``ended_on`` itself for imports ``--as-if-on-time``."""
+    supplement_count: int = 0
+    supplement_days: float = 0.0
+    timeliness: Timeliness = "unknown"
+    fee_required: bool = False
+    paid_online: bool | None = None
+    applicant_type: ApplicantType = "citizen"
+    submitted_by: SubmittedBy = "owner"
+
+
+class DossierReopened(Fact, frozen=True, kw_only=True):
+    """An ended dossier goes on after all."""
+
+    dossier_ref: str
+    source: str
+    status_code: int
+    reopened_on: date
+
+
+class SurveyDecided(Fact, frozen=True, kw_only=True):
+    """Whether a dossier's person is asked; one per dossier. ``inputs`` is what the rules saw, nothing that names anyone."""
+
+    dossier_ref: str
+    asked: bool
+    reason: str | None = None
+    rules_version: str
+    draw: float
+    decided_on: date
+    inputs: dict[str, Any] = {}
+
+
+class SurveyDelivery(Fact, frozen=True, kw_only=True):
+    """A step of one message to a citizen. ``seq`` numbers the steps of (survey, purpose) from 1."""
+
+    survey_id: str
+    purpose: Purpose
+    seq: int
+    state: DeliveryState
+    at: datetime
+    channel: MessageChannel | None = None
+    provider: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    segments: int = 0
+    cost: int = 0
+    """In đồng (VND)."""
+    about: About
+
+
+class SurveyAnswered(Fact, frozen=True, kw_only=True):
+    """One submission of one page of the questionnaire."""
+
+    survey_id: str
+    questionnaire: str
+    questionnaire_version: int
+    mode: Mode
+    language: Language
+    page: int
+    answers: dict[str, Any]
+    """Question id → option (1–5, null for "not applicable") or a list of option ids. Never free text."""
+    nonce: str
+    """Of the form that was filled in: the pages of one submission share it."""
+    answered_at: datetime
+    about: About
+
+
+class SurveyCounted(Fact, frozen=True, kw_only=True):
+    """**The definition of a counted answer**, and every control record that changes a detector, in one total order.
+
+    ``seq`` counts from 1 without a gap. A reader takes a record only when its ``seq`` is the next one: a lower one is an echo,
+    a higher one is out of its turn and will be written again (the writer repeats from the first unacknowledged record).
+    """
+
+    seq: int
+    kind: CountedKind
+    counted_at: datetime
+    """Never falls along ``seq``."""
+    survey_id: str | None = None
+    revision: int = 0
+    """0 = the first answer of the slot, the one every figure counts; later ones are reported apart."""
+    questionnaire: str | None = None
+    questionnaire_version: int | None = None
+    mode: Mode | None = None
+    language: Language | None = None
+    score: int | None = None
+    """Q0, 1–5; null for "not applicable"."""
+    answers: dict[str, Any] = {}
+    reason: str | None = None
+    about: About | None = None
+    control: dict[str, Any] = {}
+
+
+class ContactPreference(Fact, frozen=True, kw_only=True):
+    """An opt-out or opt-in, after it was committed to the ledger."""
+
+    contact_hash: str
+    pepper_version: int
+    choice: Literal["opt_out", "opt_in"]
+    at: datetime
+    door: str
+
+
+class AlertChanged(Fact, frozen=True, kw_only=True):
+    """A step of an alert. ``evidence_seq`` is the counted record that caused it."""
+
+    alert_id: str
+    version: int
+    state: AlertState
+    kind: str
+    unit: str
+    at: datetime
+    by: str
+    note: str | None = None
+    evidence_seq: int
+    n: int
+    satisfied: int
+    target: float
+    low: float
+    high: float
+    since: date
+    until: date
+    sentence_vi: str
+    sentence_en: str
+
+
+class CaseChanged(Fact, frozen=True, kw_only=True):
+    """A step of a case. Confidential ones name unit and day, never the dossier or the survey."""
+
+    case_id: str
+    version: int
+    state: Literal["opened"]
+    kind: Literal["charges"]
+    confidential: bool
+    unit: str
+    on: date
+    at: datetime
+
+
+class UnitChanged(Fact, frozen=True, kw_only=True):
+    """A row of the registry of units, valid on local days ``valid_from`` ≤ d < ``valid_to``."""
+
+    code: str
+    name: str
+    level: UnitLevel
+    parent: str | None = None
+    valid_from: date
+    valid_to: date | None = None
+    seq: int
+
+
+class TargetChanged(Fact, frozen=True, kw_only=True):
+    """A target in force on local days ``valid_from`` ≤ d < ``valid_to``, for a unit and everything below it (null = all)."""
+
+    value: float
+    unit: str | None = None
+    valid_from: date
+    valid_to: date | None = None
+    source: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: its name, the schema of its values, the field that is its key, its partitions (fixed at creation)."""
+
+    name: str
+    schema: type[Fact]
+    key: str
+    partitions: int
+
+
+TOPICS: Final[tuple[Topic, ...]] = (
+    Topic("dossier.closed.v1", DossierClosed, "dossier_ref", 4),
+    Topic("dossier.reopened.v1", DossierReopened, "dossier_ref", 4),
+    Topic("survey.decided.v1", SurveyDecided, "dossier_ref", 4),
+    Topic("survey.delivery.v1", SurveyDelivery, "survey_id", 4),
+    Topic("survey.answered.v1", SurveyAnswered, "survey_id", 4),
+    Topic("survey.counted.v1", SurveyCounted, "registry_id", 1),
+    Topic("contact.preference.v1", ContactPreference, "contact_hash", 4),
+    Topic("alert.changed.v1", AlertChanged, "registry_id", 1),
+    Topic("case.changed.v1", CaseChanged, "registry_id", 1),
+    Topic("unit.changed.v1", UnitChanged, "registry_id", 1),
+    Topic("target.changed.v1", TargetChanged, "registry_id", 1),
+)
+BY_NAME: Final[dict[str, Topic]] = {t.name: t for t in TOPICS}
+_BY_SCHEMA: Final[dict[type[Fact], Topic]] = {t.schema: t for t in TOPICS}
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_QUOTED: Final = re.compile(r"value '.*'", re.DOTALL)
+_DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {t.name: msgspec.json.Decoder(t.schema) for t in TOPICS}
+
+
+def dead_topic(name: str) -> str:
+    """The topic of dead letters of ``name``."""
+    return f"dead.{name}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A fact as it goes onto the wire; also a row of the ledger's outbox."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+def topic_of(fact: Fact) -> Topic:
+    """The topic a fact belongs to."""
+    return _BY_SCHEMA[type(fact)]
+
+
+def encode(fact: Fact, at: datetime) -> Record:
+    """A fact → its record. ``at`` (aware) becomes the CloudEvents time."""
+    topic = topic_of(fact)
+    headers = (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", fact.event_id.encode()),
+        ("ce_type", f"vn.hailong.{topic.name}".encode()),
+        ("ce_source", fact.registry_id.encode()),
+        ("ce_time", at.isoformat().encode()),
+        ("content-type", b"application/json"),
+    )
+    return Record(topic.name, str(getattr(fact, topic.key)).encode(), _ENCODER.encode(fact), headers)
+
+
+def decode(topic: str, value: bytes | None) -> Fact:
+    """The value of a record of ``topic`` → its fact.
+
+    Raises ValueError naming topic and cause: unknown topic, no value, not JSON, a field missing or of the wrong type.
+    """
+    decoder = _DECODERS.get(topic)
+    if decoder is None:
+        raise ValueError(f"{topic}: no such topic of facts")
+    if not value:
+        raise ValueError(f"{topic}: the record has no value")
+    try:
+        fact: Fact = decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        # msgspec quotes an unknown option; what an upstream wrote there may name a person.
+        raise ValueError(f"{topic}: {_QUOTED.sub('value', str(e))}") from None
+    return fact

@@ -1,0 +1,210 @@
+"""The dossier's part of a transaction: taking an act in, and deciding once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from hailong.events import About, DossierClosed, MessageChannel
+from hailong.ports import Contact, Decision, DossierAct, SlotForDecision, Taken
+from sinks.ledger import schema as t
+from sinks.ledger.base import Base
+
+
+class VaultEntry(msgspec.Struct, frozen=True):
+    """What the vault keeps of a dossier."""
+
+    code: str
+    phone: str | None = None
+    email: str | None = None
+    applicant_id: str | None = None
+
+
+def about_of(fact: DossierClosed) -> About:
+    """What answers about this dossier will say of it."""
+    return About(
+        receiving_unit=fact.receiving_unit,
+        handling_unit=fact.handling_unit,
+        field=fact.field,
+        submission_channel=fact.submission_channel,
+        ending=fact.outcome,
+        timeliness=fact.timeliness,
+        month=fact.ended_on.strftime("%Y-%m"),
+    )
+
+
+class Dossiers(Base):
+    """Intake and decide."""
+
+    # --- intake
+
+    def known(self, dossier_ref: str) -> bool:
+        """Whether an ending of this dossier was taken."""
+        return self.conn.execute(sa.select(t.slots.c.dossier_ref).where(t.slots.c.dossier_ref == dossier_ref)).first() is not None
+
+    def take_act(self, act: DossierAct, now: datetime) -> Taken:
+        """Take one act of a dossier, once; its fact goes to the outbox.
+
+        A second ending of a dossier (9 then 10) is a fact of its own and leaves the slot as it is, unless the dossier was reopened.
+        """
+        row = {
+            "event_id": act.event_id,
+            "dossier_ref": act.fact.dossier_ref,
+            "content_hash": act.content_hash,
+            "occurred_at": act.occurred_at,
+            "taken_at": now,
+        }
+        if not self.insert_new(t.acts, [row]):
+            return self._taken_before(act)
+        if isinstance(act.fact, DossierClosed):
+            self._take_ending(act, act.fact, now)
+        return Taken("new", tuple(self.put([act.fact], now)))
+
+    def _taken_before(self, act: DossierAct) -> Taken:
+        content = self.conn.execute(sa.select(t.acts.c.content_hash).where(t.acts.c.event_id == act.event_id)).scalar_one()
+        if content != act.content_hash:
+            return Taken("conflict")
+        waiting = self.conn.execute(sa.select(t.outbox.c.id).where(t.outbox.c.event_id == act.event_id)).scalars()
+        return Taken("duplicate", tuple(waiting))
+
+    def _take_ending(self, act: DossierAct, fact: DossierClosed, now: datetime) -> None:
+        values = {
+            "about": msgspec.json.encode(about_of(fact)).decode(),
+            "ended_on": fact.ended_on,
+            "occurred_at": act.occurred_at,
+            "received_at": act.received_at,
+            "language": act.language,
+            "test": act.test,
+            "taken_at": now,
+            "outcome": "waiting",
+            "reason": "undecided",
+            **self._hashes(act),
+        }
+        new = {"dossier_ref": fact.dossier_ref, "survey_id": self.tools.new_id(), "source": fact.source, **values}
+        if not self.insert_new(t.slots, [new]):
+            open_again = sa.and_(
+                t.slots.c.dossier_ref == fact.dossier_ref, t.slots.c.outcome == "not_asked", t.slots.c.reason == "reopened"
+            )
+            self.conn.execute(sa.update(t.slots).where(open_again, t.slots.c.occurred_at < act.occurred_at).values(**values))
+        self._keep(act, now)
+
+    def _hashes(self, act: DossierAct) -> dict[str, str | None]:
+        hashed = self.tools.contact_hash
+        return {
+            "phone_hash": hashed("phone", act.contact.phone) if act.contact.phone else None,
+            "email_hash": hashed("email", act.contact.email) if act.contact.email else None,
+            "person_hash": hashed("person", f"{act.fact.source}:{act.applicant_id}") if act.applicant_id else None,
+        }
+
+    def _keep(self, act: DossierAct, now: datetime) -> None:
+        ref, month = act.fact.dossier_ref, self.tools.vault.month(now)
+        entry = VaultEntry(act.dossier_code, act.contact.phone, act.contact.email, act.applicant_id)
+        row = {"dossier_ref": ref, "key_month": month, "sealed": self.tools.vault.seal(month, msgspec.json.encode(entry), ref)}
+        if not self.insert_new(t.vault, [row]):
+            self.conn.execute(sa.update(t.vault).where(t.vault.c.dossier_ref == ref).values(**row))
+
+    def open_vault(self, dossier_ref: str) -> VaultEntry | None:
+        """What names the person of a dossier; None when it was erased. Raises VaultError when its key is missing."""
+        row = self.conn.execute(sa.select(t.vault).where(t.vault.c.dossier_ref == dossier_ref)).first()
+        return None if row is None else self.opened(row)
+
+    def opened(self, row: Any) -> VaultEntry:
+        """A row of the vault, opened. Raises VaultError."""
+        return msgspec.json.decode(self.tools.vault.open(row.key_month, bytes(row.sealed), row.dossier_ref), type=VaultEntry)
+
+    def contact_of(self, dossier_ref: str) -> Contact:
+        """The contact of a dossier, empty when it was erased."""
+        entry = self.open_vault(dossier_ref)
+        return Contact(entry.phone, entry.email) if entry else Contact(None, None)
+
+    # --- decide
+
+    def slots_for_decision(self, refs: Sequence[str]) -> dict[str, SlotForDecision]:
+        """What is known of these dossiers; their contacts' rows are locked until the end of the transaction."""
+        slots = list(self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.dossier_ref.in_(refs)))))
+        hashes = sorted({h for s in slots for h in keys_of(s)})
+        self.insert_new(t.contacts, [{"hash": h} for h in hashes])
+        found = self.conn.execute(self.locked(sa.select(t.contacts).where(t.contacts.c.hash.in_(hashes)).order_by(t.contacts.c.hash)))
+        contacts = {c.hash: c for c in found}
+        return {s.dossier_ref: _slot_for_decision(s, contacts) for s in slots}
+
+    def decide(self, decisions: Sequence[Decision]) -> None:
+        """Write decisions: the outcome of the slots, the asking planned for their contacts, the waiting invitations."""
+        if not decisions:
+            return
+        b = sa.bindparam
+        slots = sa.update(t.slots).where(t.slots.c.dossier_ref == b("b_ref"))
+        written = slots.values(outcome=b("b_outcome"), reason=b("b_reason"), expires_at=b("b_expires"))
+        self.conn.execute(written, [_ended(d) for d in decisions])
+        asked = [d for d in decisions if d.asked and d.ask_at is not None]
+        new = [{"kind": "invitation", "ref": d.survey_id, "due_at": d.ask_at, "state": "waiting", "payload": _channel(d)} for d in asked]
+        if self.insert_new(t.due, new) < len(new):
+            self._wait_again(asked)
+        plans = [{"b_hash": h, "b_at": d.ask_at, "b_by": d.survey_id} for d in asked for h in d.contacts]
+        if plans:
+            planned = sa.update(t.contacts).where(t.contacts.c.hash == b("b_hash"))
+            self.conn.execute(planned.values(planned_at=b("b_at"), planned_by=b("b_by")), plans)
+
+    def _wait_again(self, asked: Sequence[Decision]) -> None:
+        """Dossiers that were reopened and ended again: their withdrawn invitations wait anew."""
+        b = sa.bindparam
+        mine = sa.and_(t.due.c.kind == "invitation", t.due.c.ref == b("b_ref"), t.due.c.state == "done")
+        again = sa.update(t.due).where(mine).values(state="waiting", lease_until=None, due_at=b("b_at"), payload=b("b_payload"))
+        self.conn.execute(again, [{"b_ref": d.survey_id, "b_at": d.ask_at, "b_payload": _channel(d)} for d in asked])
+
+    def reopen(self, dossier_ref: str) -> bool:
+        """A dossier goes on: an invitation that still waits is withdrawn. False when there was none waiting."""
+        slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.dossier_ref == dossier_ref))).first()
+        if slot is None or slot.outcome != "waiting" or slot.reason not in ("not_before", "undecided"):
+            return False
+        self.withdraw(slot, "reopened")
+        return True
+
+    def withdraw(self, slot: Any, reason: str) -> None:
+        """The invitation of this slot will not be sent; the asking planned for its contacts is free again."""
+        self.conn.execute(sa.update(t.slots).where(t.slots.c.dossier_ref == slot.dossier_ref).values(outcome="not_asked", reason=reason))
+        row = sa.and_(t.due.c.kind == "invitation", t.due.c.ref == slot.survey_id)
+        self.conn.execute(sa.update(t.due).where(row).values(state="done", lease_until=None))
+        mine = sa.and_(t.contacts.c.hash.in_(keys_of(slot)), t.contacts.c.planned_by == slot.survey_id)
+        self.conn.execute(sa.update(t.contacts).where(mine).values(planned_at=None, planned_by=None))
+
+
+def _ended(d: Decision) -> dict[str, Any]:
+    outcome, reason = ("waiting", "not_before") if d.asked else ("not_asked", d.reason)
+    return {"b_ref": d.dossier_ref, "b_outcome": outcome, "b_reason": reason, "b_expires": d.expires_at}
+
+
+def _channel(d: Decision) -> str:
+    return json.dumps({"channel": d.channel})
+
+
+def keys_of(slot: Any) -> list[str]:
+    """The keyed hashes of a slot's number, address and person."""
+    return [h for h in (slot.phone_hash, slot.email_hash, slot.person_hash) if h]
+
+
+def _slot_for_decision(slot: Any, contacts: dict[str, Any]) -> SlotForDecision:
+    keys = keys_of(slot)
+    mine = [contacts[h] for h in keys]
+    reach: list[MessageChannel] = []
+    if slot.phone_hash:
+        reach.append("sms")
+    if slot.email_hash:
+        reach.append("email")
+    return SlotForDecision(
+        dossier_ref=slot.dossier_ref,
+        survey_id=slot.survey_id,
+        outcome=slot.outcome,
+        reason=slot.reason,
+        reach=tuple(reach),
+        contacts=tuple(keys),
+        opted_out=any(c.opted_out_at for c in mine),
+        last_asked_at=max((a for c in mine for a in (c.planned_at, c.asked_at) if a), default=None),
+        language=slot.language,
+        test=slot.test,
+    )

@@ -1,0 +1,212 @@
+"""send: claim, provider, fact. The ledger says what is due; facts of the log only wake it.
+
+A claim is committed before the provider is called, at most ``parallel`` of them at once. A definite refusal puts the message back; an
+unknown outcome is found out by reconciliation, or stays *unknown* and is never sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from hailong.events import AlertChanged, CaseChanged
+from hailong.ports import (
+    Channel,
+    Claimed,
+    Clock,
+    OutgoingMessage,
+    PendingRecord,
+    Permanent,
+    Retryable,
+    Settlement,
+    Transaction,
+    UnknownOutcome,
+)
+from streams.guard import Item, Outbox, Refused
+
+log = structlog.get_logger("send")
+LONGEST_RETRY: Final = timedelta(hours=1)
+MAX_ATTEMPTS: Final = 48
+
+
+@dataclass(frozen=True)
+class SendingRules:
+    """Limits of one worker; seconds of real time but ``retry_base_s``, which is the installation's."""
+
+    parallel: int = 20
+    lease_s: float = 30.0
+    reconcile_after_s: float = 60.0
+    retry_base_s: float = 30.0
+    lookups: int = 2
+    poll_s: float = 0.1
+
+
+class Sender:
+    """One worker's sending. ``compose`` makes a message of a claim; ``channels`` are the ways out, by name."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        real_now: Callable[[], datetime],
+        channels: Mapping[str, Channel],
+        compose: Callable[[Claimed], OutgoingMessage],
+        rules: SendingRules,
+        worker: str,
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._real_now = real_now
+        self._channels = channels
+        self._compose = compose
+        self._rules = rules
+        self._worker = worker
+        self.wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled: send what is due, apply receipts, reconcile what is open."""
+        housekeeping = 0.0
+        while True:
+            try:
+                sent = await self.round()
+                if not sent or self._real_now().timestamp() - housekeeping > 1.0:
+                    housekeeping = self._real_now().timestamp()
+                    await self._outbox.drain()
+                    await self.apply_receipts()
+                    await self.reconcile()
+                if not sent:
+                    await self._rest()
+            except Retryable as e:
+                log.warning("waits", role="send", reason=e.reason)
+                await asyncio.sleep(min(e.after, 5.0))
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self.wake.wait(), self._rules.poll_s)
+        except TimeoutError:
+            return
+        self.wake.clear()
+
+    async def round(self) -> int:
+        """Claim what is due, hand it over, settle, publish; the number of messages."""
+        now, real = self._clock.now(), self._real_now()
+        lease = real + timedelta(seconds=self._rules.lease_s)
+        claimed, rows = await self._outbox.write(lambda tx: tx.claim_due(now, real, lease, self._rules.parallel, self._worker))
+        if not claimed:
+            await self._outbox.publish(rows)
+            return 0
+        settlements = await asyncio.gather(*(self._hand_over(c) for c in claimed))
+        _, more = await self._settled(settlements)
+        await self._outbox.publish([*rows, *more])
+        return len(claimed)
+
+    async def _settled(self, settlements: Sequence[Settlement]) -> tuple[None, list[PendingRecord]]:
+        """The provider has spoken; this must reach the ledger, however long it takes."""
+        while True:
+            try:
+                return await self._outbox.write(lambda tx: tx.settle(settlements, self._clock.now()))
+            except Retryable as e:
+                await asyncio.sleep(min(e.after, 1.0))
+
+    async def _hand_over(self, c: Claimed) -> Settlement:
+        channel = self._channels.get(c.channel)
+        if channel is None:
+            return Settlement(c, "failed", reason=f"no channel {c.channel} is set up")
+        try:
+            return Settlement(c, "handed_over", await channel.send(self._compose(c)))
+        except Retryable as e:
+            return self._put_back(c, e)
+        except Permanent as e:
+            return Settlement(c, "failed", reason=e.reason, code=e.code)
+        except UnknownOutcome as e:
+            # Left claimed: reconciliation asks the provider after the lease, or settles it as unknown.
+            log.warning("unknown outcome", claim=c.claim_id, channel=c.channel, reason=e.reason)
+            return Settlement(c, "open", reason=e.reason)
+        except Exception as e:
+            log.exception("sending failed", claim=c.claim_id, channel=c.channel, error=type(e).__name__)
+            return Settlement(c, "open", reason=f"the channel failed ({type(e).__name__})")
+
+    def _put_back(self, c: Claimed, e: Retryable) -> Settlement:
+        wait = min(timedelta(seconds=self._rules.retry_base_s * 2 ** min(c.attempts - 1, 10)), LONGEST_RETRY)
+        if c.attempts >= MAX_ATTEMPTS:
+            return Settlement(c, "failed", reason=f"not accepted in {MAX_ATTEMPTS} attempts: {e.reason}")
+        return Settlement(c, "released", reason=e.reason, retry_at=self._clock.now() + max(wait, timedelta(seconds=e.after)))
+
+    # --- what is open
+
+    async def apply_receipts(self) -> None:
+        """Receipts the site has stored become facts."""
+        n, rows = await self._outbox.write(lambda tx: tx.apply_receipts(self._clock.now(), 500))
+        await self._outbox.publish(rows)
+        if n == 500:
+            await self.apply_receipts()
+
+    async def reconcile(self) -> int:
+        """Find out about claims whose lease is over: ask a provider that can list, twice; else they stay unknown."""
+        real = self._real_now()
+        before = real - timedelta(seconds=self._rules.reconcile_after_s)
+        stale, _ = await self._outbox.write(lambda tx: tx.stale_claims(before, real, self._rules.parallel))
+        settlements = [s for s in await asyncio.gather(*(self._find(c, checks) for c, checks in stale)) if s is not None]
+        if settlements:
+            _, rows = await self._settled(settlements)
+            await self._outbox.publish(rows)
+        return len(settlements)
+
+    async def _find(self, c: Claimed, checks: int) -> Settlement | None:
+        channel = self._channels.get(c.channel)
+        if channel is None or not channel.can_reconcile:
+            return Settlement(c, "unknown", reason="open after its lease; the provider cannot be asked")
+        try:
+            found = await channel.find(self._compose(c), c.claimed_at)
+        except (Retryable, Permanent, UnknownOutcome):
+            return None
+        if found is not None:
+            return Settlement(c, "handed_over", found)
+        if checks + 1 < self._rules.lookups:
+            return None
+        return Settlement(c, "unknown", reason=f"open after its lease; not in the provider's list {self._rules.lookups} times")
+
+
+class Told:
+    """The handler of send's topics: wakes the sender, and makes officers' messages of alerts and cases.
+
+    ``addressees(unit, confidential)`` gives addresses; ``words(fact)`` what the text is made from.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        wake: asyncio.Event,
+        addressees: Callable[[str, bool], Sequence[str]],
+        words: Callable[[AlertChanged | CaseChanged], Mapping[str, Any]],
+        ref: Callable[[str, str], str],
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._wake = wake
+        self._addressees = addressees
+        self._words = words
+        self._ref = ref
+
+    async def __call__(self, batch: Sequence[Item]) -> Sequence[Refused]:
+        news = [i.fact for i in batch if isinstance(i.fact, (AlertChanged, CaseChanged))]
+        if news:
+            await self._outbox.write(lambda tx: self._schedule(tx, news))
+        self._wake.set()
+        return []
+
+    def _schedule(self, tx: Transaction, news: Sequence[AlertChanged | CaseChanged]) -> None:
+        now = self._clock.now()
+        for fact in news:
+            if isinstance(fact, AlertChanged) and fact.state not in ("raised", "cleared", "settled"):
+                continue
+            ref = fact.alert_id if isinstance(fact, AlertChanged) else fact.case_id
+            for address in self._addressees(fact.unit, isinstance(fact, CaseChanged)):
+                payload = {"to": address, **self._words(fact)}
+                tx.schedule("officers", self._ref(f"{ref}:{fact.version}", address), now, payload)
