@@ -246,6 +246,8 @@ class Claimed:
     """Of officers' messages: what the text is made from. Empty for citizens."""
     about: About | None
     claimed_at: datetime
+    """By the installation's clock, which rates and caps go by; ``real_claimed_at``: as the provider's list tells time."""
+    real_claimed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -402,7 +404,7 @@ class Ledger(Protocol):
 class FactStore(Protocol):
     """Where facts stay for questions (ClickHouse)."""
 
-    def absorbed(self) -> dict[tuple[str, int], int]:
+    def absorbed(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
         """(topic, partition) → the offset after the highest one stored. Raises Retryable."""
         ...
 

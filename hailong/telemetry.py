@@ -102,7 +102,7 @@ def _named(service: str) -> Any:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """An error for the log: its type and the places it passed. The message of a foreign error stays out: it may repeat what a person sent."""
+    """An error for the log: its type and the places it passed. A foreign message stays out: it may repeat what a person sent."""
     places, step = [], error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code

@@ -78,7 +78,7 @@ class Outbox:
 
     def __init__(self, ledger: Ledger, publisher: AsyncPublisher, *, ordered: bool = False) -> None:
         self.ledger = ledger
-        self._publisher = publisher
+        self.publisher = publisher
         self._ordered = ordered
         self._one = asyncio.Lock()
 
@@ -99,7 +99,7 @@ class Outbox:
             await self._publish(rows)
 
     async def _publish(self, rows: Sequence[PendingRecord]) -> None:
-        await self._publisher.publish([row.record for row in rows])
+        await self.publisher.publish([row.record for row in rows])
         await asyncio.to_thread(self.ledger.published, [row.id for row in rows])
 
     async def drain(self) -> int:

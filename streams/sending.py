@@ -162,7 +162,7 @@ class Sender:
         if channel is None or not channel.can_reconcile:
             return Settlement(c, "unknown", reason="open after its lease; the provider cannot be asked")
         try:
-            found = await channel.find(self._compose(c), c.claimed_at)
+            found = await channel.find(self._compose(c), c.real_claimed_at)
         except (Retryable, Permanent, UnknownOutcome):
             return None
         if found is not None:

@@ -37,9 +37,19 @@ class WorkerSettings:
 
 
 class Worker:
-    """Consumes a role's topics until stopped. ``on_progress(positions)`` is called after each acknowledged batch."""
+    """Consumes a role's topics until stopped.
 
-    def __init__(self, settings: WorkerSettings, guard: Guard, on_progress: Callable[[dict[str, int]], None]) -> None:
+    ``on_progress(positions)`` is called after each acknowledged batch, ``on_assigned`` after every assignment of partitions.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        guard: Guard,
+        on_progress: Callable[[dict[str, int]], None],
+        on_assigned: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        self._on_assigned = on_assigned
         self._settings = settings
         self._guard = guard
         self._on_progress = on_progress
@@ -71,7 +81,17 @@ class Worker:
         )
         topic = app.topic(*s.topics, key_serializer="raw", value_serializer="raw", key_type=bytes, value_type=bytes)
         app.agent(topic, concurrency=1, name=f"hailong.{s.role}")(self._consume)
+        app.on_partitions_assigned.connect(self._assigned)
         return app
+
+    async def _assigned(self, *_: Any, **__: Any) -> None:
+        while self._on_assigned is not None:
+            try:
+                await self._on_assigned()
+                return
+            except Retryable as e:
+                log.warning("waits", work="assignment", reason=e.reason)
+                await asyncio.sleep(min(e.after, 2.0))
 
     async def _consume(self, stream: Any) -> None:
         async for events in stream.noack_take(500, within=0.05):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from hailong.domain.scoring import PRIVACY_LIMIT, percent, rate
+from hailong.events import AlertChanged
 
+OPEN: Final = frozenset({"raised", "acknowledged", "acting"})
 NO_BREAK: Final = "\u00a0"
 _MONTHS: Final = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 
@@ -23,6 +26,26 @@ class Evidence:
     high: float
     since: date
     until: date
+
+
+def listed(steps: Iterable[AlertChanged]) -> list[dict[str, Any]]:
+    """Alerts as page, API and command line list them, from all their steps: the newest state, when it was raised, its sentences.
+
+    Each: ``id, unit, kind, state, open, raised_at, at, n, satisfied, target, low, high, since, until, sentence_vi, sentence_en``;
+    open ones first, then the latest first. Times are ISO 8601 with offset, days ISO.
+    """
+    by_alert: dict[str, list[AlertChanged]] = {}
+    for step in sorted(steps, key=lambda s: s.version):
+        by_alert.setdefault(step.alert_id, []).append(step)
+    lines = [_line(history[0], history[-1]) for history in by_alert.values()]
+    return sorted(lines, key=lambda a: (a["open"], a["at"], a["id"]), reverse=True)
+
+
+def _line(raised: AlertChanged, newest: AlertChanged) -> dict[str, Any]:
+    same = ("unit", "kind", "state", "n", "satisfied", "target", "low", "high", "sentence_vi", "sentence_en")
+    times = {"raised_at": raised.at.isoformat(), "at": newest.at.isoformat()}
+    days = {"since": newest.since.isoformat(), "until": newest.until.isoformat()}
+    return {"id": newest.alert_id, "open": newest.state in OPEN, **times, **days, **{name: getattr(newest, name) for name in same}}
 
 
 def number(share: float, digits: int, language: Literal["vi", "en"]) -> str:

@@ -145,7 +145,7 @@ class Figures:
     version: Version
     counted_at: datetime | None
     cells: dict[tuple[str, str], Counts]
-    """(handling unit, month) → counts; the level of the filters holds, the months do not (a trend needs them all)."""
+    """(handling unit, month) → counts, of all months and levels: a trend needs them."""
     latest: dict[str, tuple[tuple[str, int], ...]]
     """Unit → (month, score) of its last answers within the filters, newest first, at most ``STEP`` - 1."""
 
@@ -231,7 +231,7 @@ def rows(figures: Figures, filters: Filters, units: dict[str, UnitInfo], step: i
 
     ``step``: 1 for the quality office, ``STEP`` for whatever the unit itself can see.
     """
-    months = _by_unit(figures)
+    months = {u: m for u, m in _by_unit(figures).items() if filters.level is None or units[u].level == filters.level}
     cells = {unit: total(c for m, c in of_unit.items() if filters.holds(m)) for unit, of_unit in months.items()}
     stepped = {unit: in_steps(cell, figures.latest.get(unit, ()), step) for unit, cell in cells.items()}
     hidden = suppressed({unit: cell.n for unit, cell in stepped.items()})

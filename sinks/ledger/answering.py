@@ -103,13 +103,13 @@ class Answering(Base):
             return []
         out: list[SurveyCounted] = []
 
-        def add(kind: CountedKind, **fields: Any) -> int:
+        def add(kind: CountedKind, **fields: Any) -> SurveyCounted:
             one = self._next(
                 kind, now, (out[-1].seq, out[-1].counted_at) if out else last, survey_id=fact.survey_id, questionnaire=fact.questionnaire,
                 questionnaire_version=fact.questionnaire_version, mode=fact.mode, language=fact.language, about=fact.about, **fields,
             )  # fmt: skip
             out.append(one)
-            return one.seq
+            return one
 
         if CORE in fact.answers:
             self._count_core(fact, add)
@@ -125,8 +125,9 @@ class Answering(Base):
         score = fact.answers[CORE]
         before = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == fact.survey_id)).first()
         if before is None:
-            seq = add("answer", score=score, answers={CORE: score})
-            self.insert_new(t.answers, [{"survey_id": fact.survey_id, "revision": 0, "score": score, "seq": seq}])
+            first = add("answer", score=score, answers={CORE: score})
+            row = {"survey_id": fact.survey_id, "revision": 0, "score": score, "seq": first.seq, "counted_at": first.counted_at}
+            self.insert_new(t.answers, [row])
         elif before.score != score:
             add("retraction", score=before.score, revision=before.revision, reason="changed")
             add("answer", score=score, revision=before.revision + 1, answers={CORE: score})

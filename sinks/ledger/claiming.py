@@ -79,7 +79,7 @@ class Claiming(Dossiers, Base):
         return Claimed(
             due_id=row.id, claim_id=claim["claim_id"], kind="officers", ref=row.ref, channel="email", contact=None, address=payload["to"],
             language=payload.get("language", "vi"), expires_at=None, attempts=claim["attempts"], payload=payload,
-            about=None, claimed_at=claim["claimed_at"],
+            about=None, claimed_at=claim["claimed_at"], real_claimed_at=claim["real_claimed_at"],
         )  # fmt: skip
 
     # --- invitations
@@ -130,7 +130,7 @@ class Claiming(Dossiers, Base):
         return Claimed(
             due_id=claim["due_id"], claim_id=claim["claim_id"], kind=kind, ref=slot.survey_id, channel=claim["channel"], contact=contact,
             address=None, language=slot.language, expires_at=slot.expires_at, attempts=claim["attempts"], payload={},
-            about=msgspec.json.decode(slot.about, type=About), claimed_at=claim["claimed_at"],
+            about=msgspec.json.decode(slot.about, type=About), claimed_at=claim["claimed_at"], real_claimed_at=claim["real_claimed_at"],
         )  # fmt: skip
 
     def _withdrawn(self, slot: Any, why: str, now: datetime) -> list[SurveyDelivery]:

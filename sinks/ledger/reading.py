@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -78,6 +79,11 @@ class LedgerReader(Settling, Answering, Judging):
         """What waits, by kind."""
         rows = self.conn.execute(sa.select(t.due.c.kind, sa.func.count()).where(t.due.c.state == "waiting").group_by(t.due.c.kind))
         return {row[0]: row[1] for row in rows}
+
+    def answers_since(self, after: datetime, until: datetime) -> int:
+        """First answers counted in a span."""
+        counted = sa.and_(t.answers.c.counted_at > after, t.answers.c.counted_at <= until)
+        return self.conn.execute(sa.select(sa.func.count()).select_from(t.answers).where(counted)).scalar_one()
 
     def judged(self) -> int:
         """The highest counted record the judge has applied."""

@@ -166,6 +166,7 @@ answers = sa.Table(
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("score", sa.Integer),
     sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("counted_at", Moment, nullable=False, index=True),
 )
 
 seen = sa.Table(

@@ -31,8 +31,12 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("score", sa.Integer(), nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("counted_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("survey_id", name=op.f("pk_answers")),
     )
+    with op.batch_alter_table("answers", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_answers_counted_at"), ["counted_at"], unique=False)
+
     op.create_table(
         "claims",
         sa.Column("claim_id", sa.String(), nullable=False),

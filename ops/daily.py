@@ -1,0 +1,82 @@
+"""What the mail at 07:30 says: alerts of the last day, what waits for a person, and whether every part works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from hailong.events import AlertChanged
+from hailong.ports import Permanent, Retryable
+from ops.wiring import Wiring
+from sinks.ledger import Ledger, LedgerReader
+
+
+class Daily:
+    """Collects the daily mail from the ledger and the parts themselves; a part that cannot be asked is told as one that does not work."""
+
+    def __init__(self, wiring: Wiring, ledger: Ledger, more: Callable[[datetime], list[Mapping[str, Any]]] | None = None) -> None:
+        self._wiring = wiring
+        self._ledger = ledger
+        self._more = more
+
+    def summary(self, at: datetime) -> Mapping[str, Any]:
+        """The payload of the ``digest`` mail for the day that ended before ``at``."""
+        with self._ledger.read() as reader:
+            said = self._from_ledger(reader, at)
+        parts = [self._store(), *(self._more(at) if self._more else [])]
+        return {
+            "kind": "digest",
+            "on": at.date().isoformat(),
+            **said,
+            "parts": [*said["parts"], *parts],
+            "url": self._wiring.settings.dashboard_url,
+        }
+
+    def _from_ledger(self, reader: LedgerReader, at: datetime) -> dict[str, Any]:
+        names = {u.code: u.name for u in reader.units()}
+        since = at - timedelta(days=1)
+        news = [a for a in reader.alerts(history=True) if since < a.at <= at]
+        open_alerts = [a for a in reader.alerts() if a.state in ("raised", "acknowledged", "acting")]
+        return {
+            "raised": [_line(a, names) for a in news if a.state == "raised"],
+            "cleared": [_line(a, names) for a in news if _ended(a)],
+            "open": len(open_alerts),
+            "answers": reader.answers_since(since, at),
+            "dead_letters": len(reader.dead_letters()),
+            "parts": self._stuck(reader),
+        }
+
+    def _stuck(self, reader: LedgerReader) -> list[dict[str, Any]]:
+        """Each state that something may be stuck in, with its number."""
+        unknown, unpublished, undecided = reader.unknown_sends(), reader.unpublished(), reader.undecided()
+        behind = reader.counted() - reader.judged()
+        sources = reader.sources()
+        return [
+            _part("decide", undecided < 1000, f"{undecided} endings wait for their decision"),
+            _part(
+                "send", unknown == 0, f"{unknown} messages of which nobody knows whether they arrived: see `hailong outbox --state unknown`"
+            ),
+            _part("judge", behind < 1000, f"{behind} counted records wait to be judged"),
+            _part("outbox", unpublished < 1000, f"{unpublished} facts wait for the broker"),
+            _part("sources", not sources, f"paused: {', '.join(s.source for s in sources)}; see `hailong deadletters`"),
+        ]
+
+    def _store(self) -> dict[str, Any]:
+        try:
+            self._wiring.clickhouse().query("SELECT 1")
+        except (Retryable, Permanent) as e:
+            return _part("clickhouse", False, e.reason)
+        return _part("clickhouse", True, "")
+
+
+def _part(name: str, ok: bool, note: str) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "note": "" if ok else note}
+
+
+def _ended(alert: AlertChanged) -> bool:
+    return alert.state in ("cleared", "settled", "fixed", "not_found")
+
+
+def _line(alert: AlertChanged, names: Mapping[str, str]) -> dict[str, str]:
+    return {"unit_name": names.get(alert.unit, alert.unit), "sentence_vi": alert.sentence_vi, "sentence_en": alert.sentence_en}
