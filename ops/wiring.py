@@ -141,6 +141,8 @@ class Wiring:
             domain=s.mail_from.rpartition("@")[2],
             now=real_now,
             timeout=s.send_timeout_s,
+            connections=s.send_parallel,
+            later=s.retry_base_s,
         )
         return {"sms": sms, "email": mail}
 

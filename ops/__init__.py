@@ -1,0 +1,1 @@
+"""The doors: how hailong is wired, started, kept and proven."""
