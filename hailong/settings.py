@@ -56,6 +56,7 @@ class Settings:
     smtp_port: int = _s(25, "its port")
     smtp_tls: bool = _s(False, "STARTTLS with the SMTP server")
     mail_from: str = _s("khaosat@hoabinh.example", "sender of mails; its domain is in the Message-ID")
+    notice_file: str = _s("", "TOML file: language → a sentence above the officers' page; empty: none")
     carrier_url: str = _s("", "page of the local carrier, for `status`; empty where there is none")
     spread_minutes: int = _s(240, "the moment of asking is drawn within so many minutes after the decision; 0: at once")
     slot_minutes: int = _s(15, "moments of asking are rounded up to so many minutes; so are those of the digest")

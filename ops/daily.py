@@ -15,16 +15,19 @@ from sinks.ledger import Ledger, LedgerReader
 class Daily:
     """Collects the daily mail from the ledger and the parts themselves; a part that cannot be asked is told as one that does not work."""
 
-    def __init__(self, wiring: Wiring, ledger: Ledger, more: Callable[[datetime], list[Mapping[str, Any]]] | None = None) -> None:
+    def __init__(self, wiring: Wiring, ledger: Ledger, no_file: Callable[[datetime], str | None] | None = None) -> None:
         self._wiring = wiring
         self._ledger = ledger
-        self._more = more
+        self._no_file = no_file
 
     def summary(self, at: datetime) -> Mapping[str, Any]:
         """The payload of the ``digest`` mail for the day that ended before ``at``."""
         with self._ledger.read() as reader:
             said = self._from_ledger(reader, at)
-        parts = [self._store(), *(self._more(at) if self._more else [])]
+        parts = [self._store()]
+        if self._no_file is not None:
+            alarm = self._no_file(at)
+            parts.append(_part("files", alarm is None, alarm or ""))
         return {
             "kind": "digest",
             "on": at.date().isoformat(),

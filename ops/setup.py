@@ -12,6 +12,7 @@ from hailong import telemetry
 from hailong.events import TOPICS, Topic, dead_topic
 from hailong.ports import Permanent, Retryable
 from hailong.settings import SettingError, Settings, load
+from ops.proof.breaks import topics
 from ops.wiring import Wiring, secret
 from sinks.clickhouse.migrations import migrate as migrate_clickhouse
 from sinks.ledger import migrate as migrate_ledger
@@ -20,9 +21,9 @@ FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": 
 """Facts are the memory: nothing is ever deleted by age or size."""
 
 
-def make_topics(settings: Settings, topics: tuple[Topic, ...] = TOPICS) -> list[str]:
+def make_topics(settings: Settings, wanted_topics: tuple[Topic, ...] = TOPICS) -> list[str]:
     """Create what is missing of the topics and their dead-letter twins; the names created. Raises Retryable when the broker is away."""
-    wanted = {t.name: t.partitions for t in topics} | {dead_topic(t.name): 1 for t in topics}
+    wanted = {t.name: t.partitions for t in wanted_topics} | {dead_topic(t.name): 1 for t in wanted_topics}
     try:
         admin = KafkaAdminClient(bootstrap_servers=settings.kafka.split(","), client_id="setup", bootstrap_timeout_ms=10_000)
         try:
@@ -48,7 +49,7 @@ def set_up(settings: Settings) -> None:
     wiring.keys.make_missing(wiring.clock.now().date())
     migrate_ledger(settings.ledger, secret(settings.ledger_password_file) or None)
     migrate_clickhouse(wiring.clickhouse(without_database=True), settings)
-    make_topics(settings)
+    make_topics(settings, topics(settings.proof_break))
 
 
 def main() -> int:

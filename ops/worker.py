@@ -28,7 +28,10 @@ from hailong.events import TOPICS
 from hailong.ports import Retryable
 from hailong.settings import SettingError, Settings, load
 from ops.daily import Daily
+from ops.proof import breaks
 from ops.wiring import Wiring, real_now
+from producers.desk import Desk
+from producers.dropfolder import DropFolder
 from producers.publisher import AioPublisher
 from sinks.clickhouse.archive import Archive
 from streams.counting import Archiving, Counter, Judging
@@ -56,10 +59,13 @@ class Role:
     def __init__(self, wiring: Wiring, role: str, slot: int, publisher: AioPublisher) -> None:
         self.wiring = wiring
         self.role = role
+        self.slot = slot
         self.worker = f"{role}-{slot}"
         self.ledger = wiring.ledger(self.worker)
-        self.outbox = Outbox(self.ledger, publisher, ordered=role == "count")
+        self.broken = wiring.settings.proof_break
+        self.outbox = breaks.broken_outbox(self.broken, role, self.ledger, publisher, role == "count")
         self.background: list[Background] = []
+        self.closing: list[Callable[[], Awaitable[Any]]] = [publisher.close]
         self.on_assigned: Callable[[], Awaitable[Any]] | None = None
         self.handler: Handler | None = getattr(self, f"_{role}")()
 
@@ -70,7 +76,10 @@ class Role:
     def _send(self) -> Handler:
         w, s = self.wiring, self.wiring.settings
         rules = SendingRules(s.send_parallel, s.lease_s, s.reconcile_after_s, s.retry_base_s)
-        sender = Sender(self.outbox, w.clock, real_now, w.channels(), w.compose, rules, self.worker)
+        kind = breaks.ClaimlessSender if self.broken == "claim" else Sender
+        channels = w.channels()
+        self.closing += [channel.close for channel in channels.values()]
+        sender = kind(self.outbox, w.clock, real_now, channels, w.compose, rules, self.worker)
         self.background.append(sender.run())
         words = w.words_of(w.unit_names(self.ledger))
         return Told(self.outbox, w.clock, sender.wake, w.directory.of, words, w.officers_ref)
@@ -86,16 +95,28 @@ class Role:
 
     def _archive(self) -> Handler:
         settings = self.wiring.settings
-        store = Archive(self.wiring.clickhouse(), settings.clickhouse_engine)
+        kind = breaks.EchoingArchive if self.broken == "dedupe" else Archive
+        store = kind(self.wiring.clickhouse(), settings.clickhouse_engine)
         self.on_assigned = lambda: asyncio.to_thread(store.absorbed, SUBSCRIBES["archive"])
         return Archiving(store)
 
     def _timer(self) -> None:
         w, s = self.wiring, self.wiring.settings
-        daily = Daily(w, self.ledger)
+        drop = self._drop_folder()
+        daily = Daily(w, self.ledger, drop.alarm if drop else None)
         timer = Timer(self.outbox, w.clock, real_now, time.fromisoformat(s.digest_at), w.directory.office, daily.summary)
         self.background.append(every(0.25, timer.round, "timer"))
         self.background.append(every(1.0, self._housekeeping, "housekeeping"))
+
+    def _drop_folder(self) -> DropFolder | None:
+        """One process sweeps it: the timer's first worker."""
+        w, s = self.wiring, self.wiring.settings
+        if self.slot != 0:
+            return None
+        desk = Desk(w.ledger("intake-files"), w.publisher("intake-files"), w.keyed, s.registry_id)
+        drop = DropFolder(s.data_dir / "drop", desk, w.clock.now())
+        self.background.append(every(2.0, lambda: asyncio.to_thread(drop.sweep, w.clock.now()), "drop folder"))
+        return drop
 
     async def _housekeeping(self) -> None:
         """Keys for the months to come, and facts of the command line that were not published."""
@@ -117,7 +138,8 @@ async def run(settings: Settings, role: str, slot: int) -> int:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     await _patiently(parts.outbox.drain, stop)
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(publisher.close)
+        for close in parts.closing:
+            stack.push_async_callback(close)
         worker = await stack.enter_async_context(_consuming(parts, settings, slot, progress)) if parts.handler else None
         progress.write({})
         tasks = [asyncio.create_task(work) for work in parts.background]
@@ -145,7 +167,7 @@ async def _consuming(parts: Role, settings: Settings, slot: int, progress: Progr
         kafka=settings.kafka,
         session_s=settings.kafka_session_s,
         commit_interval_s=settings.commit_interval_s,
-        ack_first=settings.proof_break == "ack",
+        ack_first=breaks.die_after(settings.commit_interval_s) if settings.proof_break == "ack" else None,
     )
     worker = Worker(about, guard, progress.write, parts.on_assigned)
     async with worker.running():

@@ -32,8 +32,8 @@ class WorkerSettings:
     kafka: str
     session_s: int = 8
     commit_interval_s: float = 1.0
-    ack_first: bool = False
-    """Only for ``prove crash --break ack``: acknowledge before the effect."""
+    ack_first: Callable[[], Awaitable[None]] | None = None
+    """Only for a proof that takes this safeguard away: acknowledge before the effect, then do this."""
 
 
 class Worker:
@@ -95,10 +95,11 @@ class Worker:
 
     async def _consume(self, stream: Any) -> None:
         async for events in stream.noack_take(500, within=0.05):
-            if self._settings.ack_first:
+            if self._settings.ack_first is not None:
                 await self._acknowledge(stream, events)
+                await self._settings.ack_first()
             await self._guard.process([_raw(e) for e in events])
-            if not self._settings.ack_first:
+            if self._settings.ack_first is None:
                 await self._acknowledge(stream, events)
 
     async def _acknowledge(self, stream: Any, events: Sequence[Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from hailong.events import DossierClosed, MessageChannel
@@ -75,12 +75,12 @@ def why_not(fact: DossierClosed, slot: SlotForDecision, ask_at: datetime, last_a
     return None
 
 
-def moment_of_asking(now: datetime, draw: float, rules: Rules) -> datetime:
-    """A moment drawn within the spread, rounded up to whole slots; at once when there is no spread.
+def moment_of_asking(now: datetime, heard_on: date, draw: float, rules: Rules) -> datetime:
+    """A moment drawn within the spread, rounded up to whole slots; at once when there is no spread, or when it has passed by.
 
     The draw keeps the time of asking from telling which ending it belongs to.
     """
-    if rules.spread_minutes == 0:
+    if rules.spread_minutes == 0 or heard_on < now.date():
         return now
     slot = timedelta(minutes=rules.slot_minutes)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -90,7 +90,7 @@ def moment_of_asking(now: datetime, draw: float, rules: Rules) -> datetime:
 
 def decide(fact: DossierClosed, slot: SlotForDecision, now: datetime, draw: float, last_asked_at: datetime | None, rules: Rules) -> Verdict:
     """One ending → its verdict. ``now`` is local; ``draw`` is in [0, 1)."""
-    ask_at = moment_of_asking(now, draw, rules)
+    ask_at = moment_of_asking(now, fact.heard_on, draw, rules)
     reason = why_not(fact, slot, ask_at, last_asked_at, rules)
     if reason is not None:
         return Verdict(asked=False, reason=reason)

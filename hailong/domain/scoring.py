@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from statistics import NormalDist
 from typing import Final, Literal
 
+from hailong.domain.units import Registry, Targets
 from hailong.events import UnitLevel
 
 Z95: Final = NormalDist().inv_cdf(0.975)
@@ -183,6 +184,30 @@ class Row:
     trend: tuple[TrendPoint, ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class UnitInfo:
+    """What a page must know of a unit besides its counts."""
+
+    code: str
+    name: str
+    level: UnitLevel
+    target: float
+
+
+def information(figures: Figures, registry: Registry, targets: Targets, day: date) -> dict[str, UnitInfo]:
+    """What is known on ``day`` of every unit that has figures, and of every registered one at the lowest level, with its target."""
+    registered = [row for code in registry.codes() if (row := registry.on(code, day)) is not None]
+    parents = {row.parent for row in registered}
+    codes = {unit for unit, _ in figures.cells if unit} | {row.code for row in registered if row.code not in parents}
+    return {code: _information(code, registry, targets, day) for code in codes}
+
+
+def _information(code: str, registry: Registry, targets: Targets, day: date) -> UnitInfo:
+    row = registry.latest(code, day)
+    target = targets.on(registry.chain(code, day), day).value
+    return UnitInfo(code, registry.name(code, day), row.level if row else "other", target)
+
+
 def in_steps(cell: Counts, latest: Sequence[tuple[str, int]], step: int = STEP) -> Counts:
     """A unit's counts as its desk may see them: the answers beyond the last full step of ``step`` are taken back, newest first."""
     for _, score in latest[: cell.answered % step]:
@@ -216,29 +241,21 @@ def _months_between(first: str, last: str) -> list[str]:
     return [f"{m // 12:04d}-{m % 12 + 1:02d}" for m in range(start, end + 1)]
 
 
-@dataclass(frozen=True)
-class UnitInfo:
-    """What a page must know of a unit besides its counts."""
-
-    code: str
-    name: str
-    level: UnitLevel
-    target: float
-
-
 def rows(figures: Figures, filters: Filters, units: dict[str, UnitInfo], step: int = 1) -> tuple[list[Row], Counts]:
-    """The figures of every unit that has any, in the order of their codes, and the total of exactly what they hold.
+    """The figures of every one of ``units`` (which holds every unit that has any) at the level asked for, in the order of their codes,
+    and the total of exactly what they hold.
 
     ``step``: 1 for the quality office, ``STEP`` for whatever the unit itself can see.
     """
-    months = {u: m for u, m in _by_unit(figures).items() if filters.level is None or units[u].level == filters.level}
-    cells = {unit: total(c for m, c in of_unit.items() if filters.holds(m)) for unit, of_unit in months.items()}
+    months = _by_unit(figures)
+    asked = sorted(u for u, info in units.items() if filters.level is None or info.level == filters.level)
+    cells = {unit: total(c for m, c in months.get(unit, {}).items() if filters.holds(m)) for unit in asked}
     stepped = {unit: in_steps(cell, figures.latest.get(unit, ()), step) for unit, cell in cells.items()}
     hidden = suppressed({unit: cell.n for unit, cell in stepped.items()})
     shown = []
-    for unit in sorted(stepped):
+    for unit in asked:
         taken_back = figures.latest.get(unit, ())[: cells[unit].answered % step]
-        shown.append(_row(units[unit], stepped[unit], hidden.get(unit), trend(_course(months[unit], taken_back))))
+        shown.append(_row(units[unit], stepped[unit], hidden.get(unit), trend(_course(months.get(unit, {}), taken_back))))
     return shown, total(stepped.values())
 
 

@@ -176,7 +176,7 @@ class _People:
             return "opted_out"
         since = now - timedelta(days=cap_days)
         asked = any(c.asked_at is not None and c.asked_by != slot.survey_id and c.asked_at > since for c in mine)
-        if asked or not taken.isdisjoint(keys_of(slot)):
+        if asked or (cap_days > 0 and not taken.isdisjoint(keys_of(slot))):
             return "recently_asked"
         if (contact.phone if channel == "sms" else contact.email) is None:
             return "no_contact"

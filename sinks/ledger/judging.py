@@ -43,8 +43,10 @@ class Judging(Base):
     def _put_registry(self, kind: str, ref: str, fact: UnitChanged | TargetChanged) -> bool:
         here = sa.and_(t.registry.c.kind == kind, t.registry.c.ref == ref)
         before = self.conn.execute(sa.select(t.registry).where(here)).first()
-        if before is not None and before.event_id == fact.event_id:
-            return False
+        if before is not None:
+            known = msgspec.json.decode(before.fact, type=type(fact))
+            if msgspec.structs.replace(known, event_id=fact.event_id, seq=fact.seq) == fact:
+                return False
         values = {"seq": fact.seq, "event_id": fact.event_id, "fact": msgspec.json.encode(fact).decode()}
         if not self.insert_new(t.registry, [{"kind": kind, "ref": ref, **values}]):
             self.conn.execute(sa.update(t.registry).where(here).values(**values))
@@ -81,7 +83,7 @@ class Judging(Base):
             return False
         told = {"origin": ref, "role": role, "source": source, "reason": reason, "attempts": str(attempts), "key_month": month}
         headers = tuple((k, v[:500].encode()) for k, v in told.items())
-        self.put_records([(f"dead:{role}:{ref}", Record(dead_topic(topic), ref.encode(), sealed, headers))])
+        self.put_records([(f"dead:{ref}", Record(dead_topic(topic), ref.encode(), sealed, headers))])
         self._pause_if_too_many(source, at)
         return True
 

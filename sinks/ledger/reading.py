@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from hailong.events import AlertChanged, TargetChanged, UnitChanged
+from hailong.ports import Claimed
 from sinks.ledger import schema as t
 from sinks.ledger.answering import Answering
 from sinks.ledger.judging import Judging
@@ -52,6 +53,12 @@ class LedgerReader(Settling, Answering, Judging):
     def claims(self, limit: int = 1000) -> list[Any]:
         """Messages as the ledger knows them, newest first (rows of the claims table)."""
         return list(self.conn.execute(sa.select(t.claims).order_by(t.claims.c.real_claimed_at.desc(), t.claims.c.claim_id).limit(limit)))
+
+    def messages(self, state: str | None, limit: int) -> list[tuple[Claimed, str]]:
+        """Messages with their state, newest first; what was erased comes without its contact."""
+        rows = sa.select(t.claims).order_by(t.claims.c.real_claimed_at.desc(), t.claims.c.claim_id).limit(limit)
+        chosen = rows if state is None else rows.where(t.claims.c.state == state)
+        return [(self._claimed_again(r), r.state) for r in self.conn.execute(chosen)]
 
     def alerts(self, *, history: bool = False) -> list[AlertChanged]:
         """The newest step of every alert (or all steps), by time."""

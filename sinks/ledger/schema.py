@@ -238,7 +238,7 @@ dead_letters = sa.Table(
     sa.Column("state", sa.String, nullable=False, default="waiting"),
     sa.Column("key_month", sa.String, nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
-    sa.UniqueConstraint("topic", "partition", "offset", "role", name="uq_dead_letters_topic"),
+    sa.UniqueConstraint("topic", "partition", "offset", name="uq_dead_letters_topic"),
     sa.Index("ix_dead_letters_source", "source", "at"),
 )
 

@@ -98,7 +98,7 @@ def upgrade() -> None:
         sa.Column("key_month", sa.String(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
-        sa.UniqueConstraint("topic", "partition", "offset", "role", name="uq_dead_letters_topic"),
+        sa.UniqueConstraint("topic", "partition", "offset", name="uq_dead_letters_topic"),
     )
     with op.batch_alter_table("dead_letters", schema=None) as batch_op:
         batch_op.create_index("ix_dead_letters_source", ["source", "at"], unique=False)

@@ -1,0 +1,263 @@
+"""Commands about what flows: import, figures, outcomes, alerts, outbox, deadletters, rebuild, sql, setup.
+
+For the quality office and operations: where the public would see less, the command says so on stderr.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dashboard.view import figures_json, question, view
+from hailong.domain.alert_sentences import listed
+from hailong.domain.units import LOCAL
+from hailong.ports import Claimed
+from hailong.settings import Settings
+from ops import rebuild as rebuilding
+from ops import setup as setting_up
+from ops.cli.door import Data, Json, existing, print_json, say, settings_of, wired
+from ops.local.refusal import Refusal
+from ops.wiring import Wiring
+from producers.desk import Desk
+from producers.importer import ImportOptions, bar, import_file
+from producers.mapping import load_mapping
+from producers.registry import Registrar, read_units
+from sinks.clickhouse.queries import ClickHouseFigures
+
+_OFFICE_ONLY: Final = "For the quality office: units with few answers are shown here as well; do not publish."
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    imports = typer.Typer(no_args_is_help=True, help="Take dossiers, units or targets from a file.")
+    imports.command("dossiers")(import_dossiers)
+    imports.command("units")(import_units)
+    imports.command("targets")(import_targets)
+    app.add_typer(imports, name="import")
+    app.command()(figures)
+    app.command()(outcomes)
+    app.command()(alerts)
+    app.command()(outbox)
+    app.command()(rebuild)
+    app.command()(sql)
+    app.command()(setup)
+
+
+# --- import ------------------------------------------------------------------------------------------------------------------
+
+
+def import_dossiers(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV or JSON lines")],
+    mapping: Annotated[Path, typer.Option(help="TOML: the upstream's columns and codes → ours (see examples/)")],
+    data: Data = None,
+    source: Annotated[str | None, typer.Option(help="name of the source; else the mapping's")] = None,
+    as_if_on_time: Annotated[
+        bool, typer.Option("--as-if-on-time", help="take each line as if it had come on the day it ended (tries)")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="where refused lines are reported [default: FILE.refused.csv]")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take dossiers from a file. The same file twice changes nothing. Exit code 1 when a line was refused."""
+    with wired(ctx, data) as w:
+        if as_if_on_time and not _only_carrier(w.settings):
+            raise Refusal(
+                "--as-if-on-time is refused while a channel is live: people would be asked about old dossiers. Try it on a local stack.",
+                wrong_use=True,
+            )
+        publisher = w.publisher("import")
+        desk = Desk(w.ledger("intake"), publisher, w.keyed, w.settings.registry_id)
+        options = ImportOptions(source=source, as_if_on_time=as_if_on_time, report=report)
+        with bar(existing(file)) as advance:
+            done = import_file(file, load_mapping(existing(mapping)), desk, w.clock.now(), options, advance)
+        publisher.close()
+    if as_json:
+        print_json(done.as_json())
+    else:
+        for sentence in done.sentences():
+            say(sentence)
+    raise typer.Exit(0 if done.complete else 1)
+
+
+def _only_carrier(settings: Settings) -> bool:
+    """Whether messages stay on this machine."""
+    local = ("127.0.0.1", "localhost", "::1")
+    return settings.smtp_host in local and bool(settings.carrier_url) and settings.twilio_base_url == settings.carrier_url
+
+
+def import_units(
+    ctx: typer.Context, file: Annotated[Path, typer.Argument(help="CSV or JSON")], data: Data = None, as_json: Json = False
+) -> None:
+    """Take the dated list of units: code, name, level, parent, valid_from, valid_to."""
+    with wired(ctx, data) as w:
+        rows = read_units(existing(file))
+        publisher = w.publisher("import")
+        changed = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_units(rows, w.clock.now())
+        publisher.close()
+    print_json({"rows": len(rows), "changed": changed}) if as_json else say(f"{len(rows)} units, {changed} new or changed.")
+
+
+def import_targets(
+    ctx: typer.Context,
+    value: Annotated[float, typer.Argument(help="a fraction, such as 0.87")],
+    valid_from: Annotated[str, typer.Option(help="first day, YYYY-MM-DD")],
+    valid_to: Annotated[str | None, typer.Option(help="first day it holds no more")] = None,
+    unit: Annotated[str | None, typer.Option(help="for this unit and all below it; else for all")] = None,
+    source: Annotated[str, typer.Option(help="who set it, where it is written")] = "quality office",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Set a target from a day on."""
+    days = [_day(valid_from, "--valid-from"), _day(valid_to, "--valid-to") if valid_to else None]
+    with wired(ctx, data) as w:
+        publisher = w.publisher("import")
+        new = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_target(
+            value, unit, days[0] or date.min, days[1], source, w.clock.now()
+        )
+        publisher.close()
+    print_json({"changed": int(new)}) if as_json else say("Target set." if new else "That target stands already.")
+
+
+def _day(text: str, option: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Refusal(f"{option}: {text!r} is not a day. Write it as 2026-01-31.", wrong_use=True) from None
+
+
+# --- figures -----------------------------------------------------------------------------------------------------------------
+
+
+def figures(
+    ctx: typer.Context,
+    month_from: Annotated[str | None, typer.Option("--from", help="first month, YYYY-MM")] = None,
+    month_to: Annotated[str | None, typer.Option("--to", help="last month")] = None,
+    level: Annotated[str | None, typer.Option(help="province | district | commune | other")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Satisfaction by unit: n, rate with its 95 % interval, and where voices were lost."""
+    with wired(ctx, data) as w:
+        store = ClickHouseFigures(w.clickhouse(), w.settings.registry_id, w.settings.default_target)
+        asked = {k: v for k, v in (("from", month_from), ("to", month_to), ("level", level)) if v}
+        shown = view(store, question(asked), store.version(), 1, w.clock.now().astimezone(LOCAL).date())
+        document = figures_json(shown)
+    if as_json:
+        print_json(document)
+        return
+    say(_OFFICE_ONLY)
+    table = Table("unit", "n", "rate", "95 %", "ended", "asked", "reached", "answered", title=f"as of {document['as_of']}")
+    for row in document["rows"]:
+        rate = "few" if row["suppressed"] else f"{100 * row['rate']:.1f} %"
+        span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"
+        table.add_row(
+            row["name"],
+            *(str(v if v is not None else "") for v in (row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"])),
+        )
+    Console().print(table)
+
+
+def outcomes(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None:
+    """Every valid dossier's outcome: asked, waiting, or not asked with the reason. The three add up."""
+    with wired(ctx, data) as w, w.ledger("cli").read() as reader:
+        document = reader.outcomes()
+    if as_json:
+        print_json(document)
+        return
+    kept = sum(document["not_asked"].values())
+    say(f"{document['valid']:,} valid dossiers: {document['asked']:,} asked, {document['waiting']:,} waiting, {kept:,} not asked")
+    for reason, n in document["not_asked"].items():
+        say(f"  {reason}: {n:,}")
+
+
+def alerts(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None:
+    """Alerts, newest first, with their sentence."""
+    with wired(ctx, data) as w, w.ledger("cli").read() as reader:
+        document = listed(reader.alerts(history=True))
+    if as_json:
+        print_json(document)
+        return
+    for alert in document:
+        say(f"{alert['state']:>8}  {alert['raised_at']}  {alert['sentence_en']}")
+    if not document:
+        say("No alert was ever raised.")
+
+
+def outbox(
+    ctx: typer.Context,
+    state: Annotated[str | None, typer.Option(help="claimed | handed_over | delivered | failed | unknown | released")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Messages as hailong knows them: to whom (masked), what it says, where it stands."""
+    with wired(ctx, data) as w, w.ledger("cli").read() as reader:
+        document = [_message(w, claimed, at) for claimed, at in reader.messages(state, limit)]
+    if as_json:
+        print_json(document)
+        return
+    table = Table("at", "channel", "to", "state", "subject or first words")
+    for m in document:
+        table.add_row(m["at"], m["channel"], m["to"], m["state"], m["subject"] or m["body"][:60])
+    Console().print(table)
+
+
+def _message(w: Wiring, claim: Claimed, state: str) -> dict[str, Any]:
+    """Where messages stay on this machine they are shown whole; else without what reaches or names a person."""
+    made = w.compose(claim)
+    link = f"{w.settings.survey_url.rstrip('/')}/{made.token}" if claim.kind == "invitation" else ""
+    whole = _only_carrier(w.settings)
+    body = made.text if whole else made.text.replace(made.token, "…")
+    return {
+        "id": claim.claim_id, "at": claim.claimed_at.astimezone(LOCAL).isoformat(timespec="seconds"), "channel": claim.channel,
+        "to": made.to if whole else masked(made.to), "subject": made.subject, "body": body,
+        "link": link if whole else "", "state": state,
+    }  # fmt: skip
+
+
+def masked(address: str) -> str:
+    """The shape of a number or an address, not the thing."""
+    if "@" in address:
+        name, _, domain = address.partition("@")
+        return f"{name[:1]}…@{domain}"
+    return f"{address[:3]}…{address[-2:]}" if address else ""
+
+
+# --- log and store -----------------------------------------------------------------------------------------------------------
+
+
+def rebuild(
+    ctx: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="compare with the live figures and alerts; exit code 1 on any difference")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="leave the rebuilt database in ClickHouse")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Figures and alerts from the log alone, into an empty store and an empty judge."""
+    raise typer.Exit(rebuilding.run(settings_of(ctx, data), compare=check, keep=keep, as_json=as_json))
+
+
+def sql(ctx: typer.Context, query: str, data: Data = None, as_json: Json = False) -> None:
+    """Ask ClickHouse. Reading only."""
+    with wired(ctx, data) as w:
+        result = w.clickhouse().query(query, settings={"readonly": 1})
+    rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(*result.column_names)
+    for row in result.result_rows:
+        table.add_row(*(str(v.astimezone(LOCAL).isoformat()) if isinstance(v, datetime) and v.tzinfo else str(v) for v in row))
+    Console().print(table)
+
+
+def setup(ctx: typer.Context, data: Data = None) -> None:
+    """Keys, schemas and topics of an installation; harmless to repeat. Once per release."""
+    with wired(ctx, data) as w:
+        setting_up.set_up(w.settings)
+    say("Ready.")

@@ -1,0 +1,71 @@
+"""What commands share: whose settings hold, the parts with faults as sentences, the two ways to speak."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from hailong import settings as house
+from hailong import telemetry
+from hailong.ports import Invalid, Permanent, Retryable
+from hailong.settings import Settings
+from ops.local.folder import DataFolder
+from ops.local.refusal import Refusal
+from ops.wiring import Wiring
+from producers.desk import SourcePaused
+from producers.mapping import MappingError
+from producers.upstream_file import UnreadableFile
+from sinks.ledger import VaultError
+
+_TOLD: Final = Console(stderr=True)
+Data = Annotated[Path | None, typer.Option(help="data folder of a local stack [default: HOME/data]; else the environment's settings hold")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+
+
+def settings_of(ctx: typer.Context, data: Path | None) -> Settings:
+    """Those of the local stack in the data folder; without one, the environment's."""
+    folder = DataFolder(data or ctx.obj.home / "data")
+    told = folder.state().get("settings") if folder.state_file.exists() else None
+    if told is None:
+        if data is not None:
+            raise Refusal(f"The data folder {folder.path} holds no stack. Start one there: hailong up --data {folder.path}", wrong_use=True)
+        return ctx.obj.settings  # type: ignore[no-any-return]
+    return house.load(told)
+
+
+@contextmanager
+def wired(ctx: typer.Context, data: Path | None) -> Iterator[Wiring]:
+    """The parts, with faults of the outside as sentences."""
+    settings = settings_of(ctx, data)
+    telemetry.configure("cli", "warning")
+    try:
+        yield Wiring(settings)
+    except (Retryable, Permanent) as e:
+        raise Refusal(f"{e.reason}. Is the stack running? `hailong status` tells.") from e
+    except Invalid as e:
+        raise Refusal(f"{e}: {e.detail}", wrong_use=True) from e
+    except (UnreadableFile, MappingError) as e:
+        raise Refusal(str(e), wrong_use=True) from e
+    except (SourcePaused, VaultError) as e:
+        raise Refusal(str(e)) from e
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+def say(text: str) -> None:
+    _TOLD.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def existing(path: Path) -> Path:
+    if not path.is_file():
+        raise Refusal(f"{path}: no such file. Name one that can be read.", wrong_use=True)
+    return path

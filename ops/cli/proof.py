@@ -1,0 +1,64 @@
+"""``hailong prove``: the promises, tested by breaking things. ``hailong bench``: speed beside the limit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from ops.local.refusal import Refusal
+from ops.proof.breaks import BREAKS
+from ops.proof.crash import Plan, prove
+
+_TOLD: Final = Console(stderr=True)
+PORT_BASE: Final = 18600
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    proofs = typer.Typer(no_args_is_help=True, help="Break the running system on purpose and check its promises.")
+    proofs.callback()(_proofs)
+    proofs.command("crash")(crash)
+    app.add_typer(proofs, name="prove")
+
+
+def _proofs() -> None:
+    """A callback, so that `prove` stays a group with one command in it."""
+
+
+def crash(
+    ctx: typer.Context,
+    kills: Annotated[int, typer.Option(min=0, help="so many kill -9")] = 20,
+    seed: Annotated[int, typer.Option(help="of the load, the people and the kills")] = 1,
+    broken: Annotated[str, typer.Option("--break", help=f"switch a safeguard off and find the harm: {' | '.join(BREAKS)}")] = "",
+    port_base: Annotated[int, typer.Option(help="first of the eight ports")] = PORT_BASE,
+    data: Annotated[Path | None, typer.Option(help="keep the stack's data here (a new folder)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+) -> None:
+    """kill -9 any process under load; then check outcomes, messages, answers, figures and privacy. Exit code 1 when harm was found."""
+    if broken and broken not in BREAKS:
+        raise Refusal(f"--break {broken}: no such safeguard. One of {', '.join(BREAKS)}.", wrong_use=True)
+    report = asyncio.run(prove(Plan(kills, seed, broken), ctx.obj.home, port_base, _say, data))
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    else:
+        _tell(report)
+    raise typer.Exit(0 if report["passed"] else 1)
+
+
+def _say(text: str) -> None:
+    _TOLD.print(text, highlight=False, markup=False)
+
+
+def _tell(report: dict[str, Any]) -> None:
+    for check in report["checks"]:
+        _say(f"{'kept  ' if check['ok'] else 'BROKEN'}  {check['id']}: {check['found']}")
+        for example in check["examples"]:
+            _say(f"            {example}")
+    _say(json.dumps(report["counts"], ensure_ascii=False))
+    _say("passed" if report["passed"] else "harm was found")

@@ -1,0 +1,261 @@
+"""Commands around the local stack: up, down, status, settings, doctor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hailong import settings as house
+from ops.clock import read_wish
+from ops.local import doctor as examination
+from ops.local.folder import DataFolder
+from ops.local.home import REPOSITORY
+from ops.local.lag import lags
+from ops.local.ports import DEFAULT_BASE, Ports
+from ops.local.refusal import Refusal
+from ops.local.stack import ROLES, Stack
+
+_STOP_WITHIN_S: Final = 15.0
+_START_WITHIN_S: Final = 300.0
+"""The first start fetches 45 MB of jars."""
+_ADDRESSES: Final = ("intake", "survey", "dashboard", "carrier", "store", "kafka")
+_TOLD: Final = Console(stderr=True)
+
+Data = Annotated[Path | None, typer.Option(help="folder of this installation's data; made if it is not there [default: HOME/data]")]
+PortBase = Annotated[int, typer.Option(help="first of the eight ports")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (up, down, status, settings, doctor):
+        app.command()(command)
+
+
+def _folder(ctx: typer.Context, data: Path | None) -> DataFolder:
+    return DataFolder(data or ctx.obj.home / "data")
+
+
+def _say(text: str) -> None:
+    _TOLD.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+# --- up -----------------------------------------------------------------------------------------------------------------------
+
+
+def up(
+    ctx: typer.Context,
+    data: Data = None,
+    port_base: PortBase = DEFAULT_BASE,
+    clock: Annotated[str | None, typer.Option(help="real | START[@DAYS_PER_SECOND], START as 2026-03-02T09:00; default: as it was")] = None,
+    workers: Annotated[list[str] | None, typer.Option(help="ROLE=N, may be repeated: so many processes of that role")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="only this part, may be repeated: kafka, store, carrier, …; default: all")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="return when all is ready; stop it with `down`")] = False,
+) -> None:
+    """Start the whole of hailong on this machine and keep it running until Ctrl-C."""
+    folder = _folder(ctx, data)
+    _check_clock(clock)
+    counts = _counts(workers or [])
+    if detach:
+        _detached(folder, _again(ctx, folder, port_base, clock, workers or [], only or []))
+    else:
+        stack = Stack(
+            folder.path,
+            home=ctx.obj.home,
+            port_base=port_base,
+            clock=clock,
+            settings=ctx.obj.settings,
+            workers=counts,
+            parts=only,
+            progress=lambda done, wanted, name: _say(f"Fetching Kafka, once: {done} of {wanted} ({name})"),
+        )
+        asyncio.run(_kept_up(stack))
+
+
+def _check_clock(text: str | None) -> None:
+    try:
+        read_wish(text or "real")
+    except ValueError as fault:
+        raise Refusal(
+            f"--clock {text}: cannot be read ({fault}). Write real, a moment as 2026-03-02T09:00, or one with a pace in days a second "
+            "as 2026-03-02T09:00@1.2.",
+            wrong_use=True,
+        ) from fault
+
+
+def _counts(texts: Iterable[str]) -> dict[str, int]:
+    counts = {}
+    for text in texts:
+        role, _, number = text.partition("=")
+        if role not in ROLES or not number.isdigit() or not 1 <= int(number) <= 64:
+            raise Refusal(f"--workers {text}: write ROLE=N, the role one of {', '.join(ROLES)}, N from 1 to 64.", wrong_use=True)
+        counts[role] = int(number)
+    return counts
+
+
+async def _kept_up(stack: Stack) -> None:
+    """Start, tell where, wait for a signal, stop. Raises Refusal."""
+    told_to_stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    begun = time.monotonic()
+    stop = asyncio.create_task(told_to_stop.wait())
+    try:
+        with _TOLD.status("Starting…"):
+            await _first(asyncio.create_task(stack.start()), stop)
+        if not told_to_stop.is_set():
+            _say(f"Up after {time.monotonic() - begun:.1f} s, data in {stack.folder.path}. Ctrl-C stops it.")
+            _print_addresses(stack.addresses)
+            await _first(asyncio.create_task(stack.failed()), stop)
+    finally:
+        killed = await stack.stop()
+    _say("Stopped." + (f" Had to be killed: {', '.join(killed)}." if killed else ""))
+
+
+async def _first(work: asyncio.Task[None], stop: asyncio.Task[Any]) -> None:
+    """Until ``work`` is done or somebody wants to stop, whichever comes first; then the work is called off. Raises what it raises."""
+    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        work.result()
+    else:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+def _print_addresses(addresses: dict[str, str]) -> None:
+    for name, address in addresses.items():
+        sys.stdout.write(f"{name:<10} {address}\n")
+    sys.stdout.flush()
+
+
+def _again(
+    ctx: typer.Context, folder: DataFolder, port_base: int, clock: str | None, workers: Iterable[str], only: Iterable[str]
+) -> list[str]:
+    """The same command for a process in another directory."""
+    argv = [sys.executable, "-m", "ops", "--home", str(ctx.obj.home), "up", "--data", str(folder.path), "--port-base", str(port_base)]
+    argv += ["--clock", clock] if clock is not None else []
+    return argv + [f"--workers={one}" for one in workers] + [f"--only={one}" for one in only]
+
+
+def _detached(folder: DataFolder, argv: list[str]) -> None:
+    """Start ``argv`` in a session of its own and return when the stack is up. Raises Refusal, with the words of that process."""
+    folder.make()
+    log = folder.logs / "stack.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, cwd=REPOSITORY)
+    until = time.monotonic() + _START_WITHIN_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise Refusal(said[-1] if said else f"The stack ended at once. See {log}.", wrong_use=process.returncode == 2)
+        if _is_up(folder, process.pid):
+            _print_addresses({name: folder.state()[name] for name in _ADDRESSES})
+            return
+        time.sleep(0.1)
+    raise Refusal(f"The stack was not up after {_START_WITHIN_S:.0f} s. See {log}, and stop it with `bin/hailong down`.")
+
+
+def _is_up(folder: DataFolder, pid: int) -> bool:
+    return folder.owner() == pid and folder.state_file.exists() and folder.state()["state"] == "up"
+
+
+# --- down, status -------------------------------------------------------------------------------------------------------------
+
+
+def down(ctx: typer.Context, data: Data = None) -> None:
+    """Stop the stack that runs on a data folder; nothing is lost. Done as well when none runs."""
+    folder = _folder(ctx, data)
+    owner = folder.owner()
+    if owner is None:
+        if not folder.path.is_dir():
+            raise Refusal(f"There is no data folder {folder.path}, so nothing was stopped. Name the right one with --data.", wrong_use=True)
+        _say(f"No stack runs on {folder.path}.")
+        return
+    os.kill(owner, signal.SIGTERM)
+    until = time.monotonic() + _STOP_WITHIN_S
+    while folder.owner() == owner:
+        if time.monotonic() > until:
+            raise Refusal(
+                f"The stack on {folder.path} (process {owner}) did not stop within {_STOP_WITHIN_S:.0f} s. "
+                f"`kill -9 {owner}` ends it and all its parts; what was acknowledged is kept."
+            )
+        time.sleep(0.05)
+    _say(f"Stopped the stack on {folder.path}.")
+
+
+def status(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None:
+    """Where the parts of a running stack answer, and how far each role is behind the log."""
+    folder = _folder(ctx, data)
+    told = folder.state()
+    workers = [(role, int(slot)) for role, _, slot in (part["name"].rpartition("-") for part in told["parts"]) if role in ROLES]
+    behind = asyncio.run(lags(told["kafka"], folder.progress, workers))
+    pids = {part["name"]: part["pid"] for part in told["parts"]}
+    told["roles"] = [{"role": role, "slot": slot, "pid": pids[f"{role}-{slot}"], "lag": lag} for (role, slot), lag in behind.items()]
+    if as_json:
+        _print_json(told)
+        return
+    _print_addresses({name: told[name] for name in _ADDRESSES})
+    sys.stdout.write(f"{'keys':<10} {told['keys']}\n{'clock':<10} {told['clock']}\n")
+    table = Table("part", "state", "process", "starts again", "lag")
+    lag_of = {f"{role}-{slot}": lag for (role, slot), lag in behind.items()}
+    for part in told["parts"]:
+        lag = lag_of.get(part["name"])
+        table.add_row(part["name"], part["state"], str(part["pid"] or ""), str(part["restarts"]), "" if lag is None else str(lag))
+    Console().print(table)
+
+
+# --- settings, doctor ---------------------------------------------------------------------------------------------------------
+
+
+def settings(
+    markdown: Annotated[bool, typer.Option("--markdown", help="as docs/settings.md")] = False,
+    as_json: Json = False,
+) -> None:
+    """Every setting: name, type, default, what it is for."""
+    rows = [(name, kind.replace("PosixPath", "path"), str(default), text) for name, kind, default, text in house.table()]
+    if as_json:
+        _print_json([dict(zip(("name", "type", "default", "help"), row, strict=True)) for row in rows])
+    elif markdown:
+        sys.stdout.write("".join(_markdown(rows)))
+    else:
+        table = Table("setting", "type", "default", "for")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+
+
+def _markdown(rows: Iterable[tuple[str, ...]]) -> Iterable[str]:
+    yield "| setting | type | default | for |\n|---|---|---|---|\n"
+    for name, kind, default, text in rows:
+        shown = f"`{default}`" if default else ""
+        yield f"| `{name}` | {kind} | {shown} | {text.replace('|', chr(92) + '|')} |\n"
+
+
+def doctor(ctx: typer.Context, data: Data = None, port_base: PortBase = DEFAULT_BASE, as_json: Json = False) -> None:
+    """Look at everything that could keep the stack from running here; exit code 1 when something would."""
+    premises = examination.Premises(ctx.obj.home, _folder(ctx, data), Ports.from_base(port_base))
+    findings = examination.examine(premises)
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            sys.stdout.write(f"{'ok ' if finding.ok else 'NO '} {finding.id:<14} {finding.found}\n")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

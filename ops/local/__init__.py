@@ -1,0 +1,1 @@
+"""The stack on one machine: broker, store, carrier, roles and sites under one supervisor."""

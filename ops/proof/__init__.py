@@ -1,0 +1,1 @@
+"""Proofs: break the running system on purpose and check its promises from independent evidence."""

@@ -1,0 +1,219 @@
+"""The six promises of a crash proof, each checked from evidence. A check says what it found and shows examples without personal data."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from ops.proof.evidence import Evidence, LogRecord
+
+UNKNOWN_PER_KILL: Final = 20
+THANKED_SHARE: Final = 0.95
+_REASONS: Final[dict[str, frozenset[str | None]]] = {
+    "asked": frozenset({None, "unknown", "opted_out", "reopened"}),
+    "undeliverable": frozenset({"undeliverable", "unknown"}),
+}
+_PHONE: Final = re.compile(r"(?:\+|%2B)?84\d{9}|0\d{9}")
+_MAIL: Final = re.compile(r"[\w.+-]+@dan\.example")
+_CODE: Final = re.compile(r"H28\.\d{2}-\d{6}-\d{5}")
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+WITH_DOSSIER: Final = ("dossier.closed.v1", "dossier.reopened.v1", "survey.decided.v1")
+WITH_SURVEY: Final = ("survey.delivery.v1", "survey.answered.v1", "survey.counted.v1")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise: kept or not, with how many violations and some of them."""
+
+    id: str
+    ok: bool
+    found: str
+    examples: tuple[str, ...] = ()
+
+
+def _check(id_: str, said: str, wrong: Iterable[str]) -> Check:
+    faults = list(wrong)
+    return Check(id_, not faults, f"{said}; {len(faults)} violations", tuple(faults[:5]))
+
+
+def all_checks(e: Evidence) -> list[Check]:
+    """Checks 1–4 and 6; the fifth (rebuild) is made by the rebuild itself."""
+    return [outcomes(e), asked_once(e), asked_have_message(e), answers(e), *privacy(e)]
+
+
+# --- 1
+
+
+def outcomes(e: Evidence) -> Check:
+    """Every valid dossier exactly one outcome, the expected one; every invalid one a dead letter or a refusal with a reason."""
+    return _check(
+        "1 outcomes", f"{len(e.acknowledged)} dossiers taken, {len(e.refused)} refused, {len(e.dead)} dead letters", _outcome_faults(e)
+    )
+
+
+def _outcome_faults(e: Evidence) -> Iterator[str]:
+    decided = defaultdict(set)
+    for r in e.topic("survey.decided.v1"):
+        if r.value:
+            decided[r.value["dossier_ref"]].add(r.value["event_id"])
+    for n, sent in enumerate(e.sent):
+        code = sent.item["dossier_code"]
+        if sent.expected == "refused_by_intake":
+            if e.refused.get(code) != "ends_before_start":
+                yield f"dossier #{n}: ends before it starts, and intake said {e.refused.get(code, 'nothing')}"
+            continue
+        slot = e.slots.get(e.reference[code])
+        if slot is None:
+            yield f"dossier #{n}: {'confirmed' if code in e.acknowledged else 'never confirmed'}, and unknown to the ledger"
+            continue
+        yield from _one_outcome(n, sent.expected, slot, len(decided[slot.dossier_ref]))
+    if len(e.dead) != e.poison:
+        yield f"{e.poison} records were poison, {len(e.dead)} are dead letters"
+    for letter in e.dead:
+        if not letter.reason:
+            yield f"dead letter {letter.id} has no reason"
+
+
+def _one_outcome(n: int, expected: str, slot: Any, decisions: int) -> Iterator[str]:
+    if decisions != 1:
+        yield f"dossier #{n}: {decisions} decisions in the log"
+    if slot.outcome == "waiting":
+        yield f"dossier #{n}: still waiting ({slot.reason}) after all was quiet"
+    allowed = _REASONS.get(expected, frozenset({expected}))
+    if slot.reason not in allowed or (expected == "asked" and slot.outcome == "asked" and slot.reason not in (None, "unknown")):
+        yield f"dossier #{n}: expected {expected}, is {slot.outcome} ({slot.reason})"
+
+
+# --- 2
+
+
+def asked_once(e: Evidence) -> Check:
+    """Nobody two messages for one (dossier, purpose); nobody after their opt-out was confirmed."""
+    return _check("2 asked once", f"{len(e.messages)} invitations in the carrier's journal, {_confirmed(e)} opt-outs confirmed", _twice(e))
+
+
+def _confirmed(e: Evidence) -> int:
+    return sum(v.opted_out_at is not None for v in e.visits.values())
+
+
+def _twice(e: Evidence) -> Iterator[str]:
+    for code, n in Counter(e.survey_of.get(m.code, m.code) for m in e.messages).items():
+        if n > 1:
+            yield f"survey {code[:8]}…: {n} messages"
+    stopped: dict[str, datetime] = {}
+    for m in e.messages:
+        v = e.visits.get(m.code)
+        if v is not None and v.opted_out_at is not None:
+            stopped[m.to] = min(v.opted_out_at, stopped.get(m.to, v.opted_out_at))
+    for m in e.messages:
+        if m.to in stopped and m.at > stopped[m.to]:
+            yield f"a message {(m.at - stopped[m.to]).total_seconds():.1f} s after the opt-out was confirmed"
+
+
+# --- 3
+
+
+def asked_have_message(e: Evidence) -> Check:
+    """Everybody asked has their message, or is a named unknown; no message without an asked dossier."""
+    unknown = sum(c.state == "unknown" for c in e.claims)
+    said = (
+        f"{sum(s.outcome == 'asked' for s in e.slots.values())} asked, {unknown} unknown after {_sending_kills(e)} kills of send or carrier"
+    )
+    return _check("3 asked have it", said, _without_message(e, unknown))
+
+
+def _sending_kills(e: Evidence) -> int:
+    return sum(n for part, n in e.killed.items() if part.startswith("send") or part == "carrier")
+
+
+def _without_message(e: Evidence, unknown: int) -> Iterator[str]:
+    reached = {e.survey_of.get(m.code) for m in e.messages}
+    for slot in e.slots.values():
+        if slot.outcome == "asked" and slot.reason is None and slot.survey_id not in reached:
+            yield f"survey {slot.survey_id[:8]}…: asked, and no message in the journal"
+    asked = {s.survey_id for s in e.slots.values() if s.outcome == "asked"}
+    for survey in reached - asked:
+        yield f"survey {str(survey)[:8]}…: a message, and not asked"
+    if unknown > UNKNOWN_PER_KILL * _sending_kills(e):
+        yield f"{unknown} unknown, more than {UNKNOWN_PER_KILL} for each kill of send or carrier"
+
+
+# --- 4
+
+
+def answers(e: Evidence) -> Check:
+    """Every thanked answer counted once, none that was not given; enough of those who try again get their thanks."""
+    thanked = sum(v.thanked for v in e.visits.values())
+    tried = sum(v.posted > 0 for v in e.visits.values())
+    rows = sum(r["kind"] == "answer" and r["revision"] == 0 for r in e.counted)
+    return _check("4 answers", f"{tried} citizens answered, {thanked} were thanked, {rows} counted", _answer_faults(e, thanked, tried))
+
+
+def _answer_faults(e: Evidence, thanked: int, tried: int) -> Iterator[str]:
+    given = {e.survey_of[v.code]: v for v in e.visits.values() if v.code in e.survey_of}
+    counted = defaultdict(list)
+    for row in e.counted:
+        if row["kind"] == "answer" and row["revision"] == 0:
+            counted[row["survey_id"]].append(row["score"])
+    for survey, v in given.items():
+        if v.thanked and counted.get(survey) != [v.score]:
+            yield f"survey {survey[:8]}…: thanked for {v.score}, counted as {counted.get(survey)}"
+    for survey, scores in counted.items():
+        told = given.get(survey)
+        if told is None or not told.posted or scores != [told.score]:
+            yield f"survey {survey[:8]}…: counted as {scores}, given {told.score if told and told.posted else 'nothing'}"
+    if tried and thanked < THANKED_SHARE * tried:
+        yield f"{thanked} of {tried} who tried again were thanked: fewer than {THANKED_SHARE:.0%}"
+    seqs = sorted(row["seq"] for row in e.counted)
+    if seqs != list(range(1, len(seqs) + 1)):
+        yield f"the counted order has a gap or a double: {len(seqs)} rows, the last is {seqs[-1] if seqs else 0}"
+
+
+# --- 6
+
+
+def privacy(e: Evidence) -> Iterator[Check]:
+    """No number, address, dossier code or link code outside ledger and carrier; no key that joins an answer to a dossier."""
+    said = f"{len(e.log)} records, {sum(map(len, e.stored.values()))} rows, {len(e.files)} log files read"
+    yield _check("6 nobody is named", said, _named(e))
+    yield _check("6 nothing joins", "ids of dossiers and ids of answers compared", _joining(e))
+
+
+def _secrets(e: Evidence) -> set[str]:
+    people = (p for s in e.sent for p in (s.item["contact"].get("phone"), s.item["contact"].get("email")) if p)
+    return {*people, *(s.item["dossier_code"] for s in e.sent), *(m.code for m in e.messages)}
+
+
+def _named(e: Evidence) -> Iterator[str]:
+    secrets = _secrets(e)
+    bare = {s.lstrip("+") for s in secrets} | {f"0{s[3:]}" for s in secrets if s.startswith("+84")}
+    links = re.compile("|".join(sorted({m.code for m in e.messages})) or r"(?!)")
+    for where, text in _texts(e):
+        words = {w.replace("%2B", "").lstrip("+") for w in _PHONE.findall(text)} | set(_MAIL.findall(text)) | set(_CODE.findall(text))
+        hits = (words & bare) | set(links.findall(text))
+        for hit in sorted(hits):
+            yield f"{where}: a {'number' if hit.isdigit() else 'mail address' if '@' in hit else 'code'}"
+
+
+def _texts(e: Evidence) -> Iterator[tuple[str, str]]:
+    for name, text in e.files.items():
+        yield f"log file {name}", text
+    for table, rows in e.stored.items():
+        yield f"ClickHouse {table}", "\n".join(rows)
+    for r in e.log:
+        yield f"{r.topic} {r.partition}/{r.offset}", f"{r.key!r} {r.value!r} {r.headers!r}"
+
+
+def _joining(e: Evidence) -> Iterator[str]:
+    of_dossiers = _ids(r for name in WITH_DOSSIER for r in e.topic(name))
+    of_surveys = _ids(r for name in WITH_SURVEY for r in e.topic(name))
+    for shared in sorted(of_dossiers & of_surveys):
+        yield f"the id {shared[:8]}… stands with a dossier and with an answer"
+
+
+def _ids(records: Iterable[LogRecord]) -> set[str]:
+    return {found for r in records for found in _ID.findall(f"{r.key!r} {r.value!r} {r.headers!r}")}

@@ -1,0 +1,158 @@
+"""Citizens of a proof: they read what the carrier has for them, open the link, answer, and try again like people.
+
+What they were told is their own record, kept here and nowhere in hailong: the evidence that thanks are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Final
+
+import httpx
+
+from ops.proof.population import Person
+
+TRIES: Final = 14
+_UNDER_WAY: Final = "có thể vẫn đến nơi"
+"""What the page says when it cannot promise yet that nothing more arrives: whoever reads it tries again."""
+_LINK: Final = re.compile(r"https?://\S+?/([0-9A-Z]{12,26})(?![0-9A-Z/])")
+
+
+@dataclass
+class Visit:
+    """What one citizen did with one message, and what they were told."""
+
+    code: str
+    score: int
+    posted: int = 0
+    """Submissions of Q0 that left this side, whatever came back."""
+    thanked: bool = False
+    gave_reasons: bool = False
+    opted_out_at: datetime | None = None
+    """Real time at which the page confirmed, without reserve, that no message will come."""
+    wanted_out: bool = False
+    given_up: bool = False
+
+
+@dataclass
+class Citizens:
+    """All of them. ``people`` finds who is behind a recipient."""
+
+    site: str
+    carrier: str
+    seed: int
+    people: dict[str, Person]
+    visits: dict[str, Visit] = field(default_factory=dict)
+    """By code."""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look for new messages until told to stop; then finish what was begun."""
+        chance = random.Random(self.seed)  # noqa: S311 (a seed is the point)
+        after = 0
+        async with httpx.AsyncClient(timeout=8.0) as client:
+            while not stop.is_set():
+                after = await self._look(client, after, chance)
+                await asyncio.sleep(0.3)
+            after = await self._look(client, after, chance)
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+
+    def busy(self) -> int:
+        """Citizens who are still at it."""
+        return len(self._tasks)
+
+    async def _look(self, client: httpx.AsyncClient, after: int, chance: random.Random) -> int:
+        try:
+            answer = await client.get(f"{self.carrier}/messages.json", params={"after": after, "limit": 500})
+            answer.raise_for_status()
+            messages = answer.json()
+        except (httpx.HTTPError, ValueError):
+            return after
+        for message in sorted(messages, key=lambda m: m["n"]):
+            after = max(after, message["n"])
+            found, person = _LINK.search(message["body"]), self.people.get(message["to"])
+            if found is None or person is None or found[1] in self.visits:
+                continue
+            visit = self.visits[found[1]] = Visit(found[1], person.score, wanted_out=person.stops)
+            if person.stops or person.answers:
+                task = asyncio.create_task(self._go(client, visit, chance.random() * 3.0))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        return after
+
+    async def _go(self, client: httpx.AsyncClient, visit: Visit, wait: float) -> None:
+        await asyncio.sleep(wait)
+        for attempt in range(TRIES):
+            try:
+                if await (self._stop(client, visit) if visit.wanted_out else self._answer(client, visit)):
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(min(0.5 * 1.6**attempt, 5.0))
+        visit.given_up = True
+
+    async def _answer(self, client: httpx.AsyncClient, visit: Visit) -> bool:
+        form = _Form.read(await _page(client, f"{self.site}/{visit.code}"))
+        if form.page in ("thanks", "already"):
+            # An earlier try got through although its answer was lost on the way: the page thanks for it now.
+            visit.thanked = True
+            return True
+        visit.posted += 1
+        answer = await client.post(f"{self.site}{form.action}", data={"form": form.sealed, "Q0": str(visit.score)})
+        if answer.status_code != 303:
+            return False
+        visit.thanked = True
+        await self._reasons(client, visit, answer.headers["location"])
+        return True
+
+    async def _reasons(self, client: httpx.AsyncClient, visit: Visit, onward: str) -> None:
+        """Q7 after a low score; who does not get through here has answered all the same."""
+        if visit.score > 3:
+            return
+        form = _Form.read(await _page(client, f"{self.site}{onward}"))
+        if form.page == "ask-2":
+            sent = await client.post(f"{self.site}{form.action}", data={"form": form.sealed, "Q7": ["slow", "attitude"]})
+            visit.gave_reasons = sent.status_code == 303
+
+    async def _stop(self, client: httpx.AsyncClient, visit: Visit) -> bool:
+        answer = await client.post(f"{self.site}/{visit.code}/stop")
+        page = _Form.read(answer.text).page
+        if answer.status_code == 200 and page == "stopped" and _UNDER_WAY not in answer.text:
+            visit.opted_out_at = datetime.now(UTC)
+            return True
+        return False
+
+
+async def _page(client: httpx.AsyncClient, url: str) -> str:
+    answer = await client.get(url)
+    answer.raise_for_status()
+    return answer.text
+
+
+@dataclass
+class _Form(HTMLParser):
+    page: str = ""
+    action: str = ""
+    sealed: str = ""
+
+    @classmethod
+    def read(cls, html: str) -> _Form:
+        form = cls()
+        HTMLParser.__init__(form)
+        form.feed(html)
+        return form
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        a = {k: v or "" for k, v in attrs}
+        if tag == "main":
+            self.page = a.get("data-page", "")
+        elif tag == "form" and a.get("method") == "post":
+            self.action = a.get("action", "")
+        elif tag == "input" and a.get("name") == "form":
+            self.sealed = a.get("value", "")

@@ -1,0 +1,295 @@
+"""``prove crash``: a steady load, kill -9 at seeded random moments, then the checks.
+
+The load comes through intake's HTTP and its files; citizens answer by HTTP and try again like people; poison, duplicates, reopened
+dossiers and opt-outs are mixed in. Everything runs on a stack of its own in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from ops import rebuild
+from ops.clock import LOCAL
+from ops.local.stack import Stack
+from ops.proof.checks import Check, all_checks
+from ops.proof.citizens import Citizens
+from ops.proof.evidence import Evidence, gather
+from ops.proof.population import Population, Sent
+from ops.wiring import Wiring
+
+START: Final = datetime(2026, 3, 2, 9, tzinfo=LOCAL)
+"""A Monday at nine."""
+OVERRIDES: Final[dict[str, Any]] = {
+    "spread_minutes": 0,
+    "cap_days": 0,  # opt-outs alone must hold people's later dossiers back; the cap has proofs of its own
+    "send_timeout_s": 4.0,
+    "lease_s": 8.0,
+    "reconcile_after_s": 3.0,
+    "reconcile_gap_s": 3.0,
+    "retry_base_s": 1.0,
+    "commit_interval_s": 0.5,
+    "kafka_session_s": 6,
+    "dead_letter_limit": 1_000_000,
+}
+WEIGHTS: Final = {
+    "kafka": 2, "store": 2, "carrier": 2, "intake": 2, "survey": 2, "dashboard": 1, "decide-0": 3, "send-0": 4, "count-0": 3,
+    "judge-0": 2, "archive-0": 3, "timer-0": 1,
+}  # fmt: skip
+_POISON: Final = (b"", b"{", b'{"dossier_ref": 7}', b"\xff\xfe\x00", b'{"event_id": "x", "registry_id": "y"}', b"[]", b'"asked"')
+_POISONED: Final = ("dossier.closed.v1", "dossier.reopened.v1", "survey.answered.v1")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How hard and how long. ``per_second``: dossiers; ``gap``: mean seconds between kills."""
+
+    kills: int
+    seed: int
+    broken: str = ""
+    per_second: float = 12.0
+    gap: float = 2.5
+    quiet_within: float = 150.0
+
+
+@dataclass
+class Load:
+    """What was handed in, and what came back."""
+
+    population: Population
+    poison_share: float = 0.02
+    acknowledged: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    poison: int = 0
+    reposted: int = 0
+    reopened: int = 0
+
+
+class Crash:
+    """One run."""
+
+    def __init__(self, plan: Plan, data: Path, port_base: int, home: Path, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._data = data
+        self._say = say
+        self._chance = random.Random(plan.seed)  # noqa: S311 (a seed is the point)
+        overrides = OVERRIDES | {"proof_break": plan.broken}
+        self._stack = Stack(data, home=home, port_base=port_base, clock=START.isoformat(), overrides=overrides)
+        self._load = Load(Population(plan.seed, START))
+        self._killed: Counter[str] = Counter()
+        self._over = asyncio.Event()
+
+    async def run(self) -> dict[str, Any]:
+        """The report: ``{seed, kills, passed, checks, counts}``."""
+        begun = time.monotonic()
+        async with self._stack as stack:
+            a = stack.addresses
+            citizens = Citizens(a["survey"], a["carrier"], self._plan.seed, {})
+            stop_citizens = asyncio.Event()
+            reading = asyncio.create_task(citizens.run(stop_citizens))
+            work = [asyncio.create_task(w) for w in (self._post(citizens), self._files(citizens), self._poison())]
+            await self._kill()
+            self._over.set()
+            await asyncio.gather(*work)
+            self._say(f"load ended: {len(self._load.acknowledged)} dossiers confirmed; waiting until all is quiet")
+            await self._quiet(citizens)
+            stop_citizens.set()
+            await reading
+            await self._quiet(citizens)
+            evidence = Evidence(
+                self._load.population.made, self._load.acknowledged, self._load.refused, self._load.poison, citizens.visits, self._killed
+            )
+            checks = all_checks(await gather(evidence, stack.settings, self._data))
+            checks.insert(4, await self._rebuilt(stack))
+        return self._report(checks, evidence, time.monotonic() - begun)
+
+    def _report(self, checks: list[Check], e: Evidence, seconds: float) -> dict[str, Any]:
+        counts = {
+            "dossiers": len(e.sent), "confirmed": len(e.acknowledged), "refused": len(e.refused), "poison": e.poison,
+            "sent_again": self._load.reposted, "reopened": self._load.reopened, "messages": len(e.messages),
+            "thanked": sum(v.thanked for v in e.visits.values()), "opted_out": sum(v.opted_out_at is not None for v in e.visits.values()),
+            "counted": len(e.counted), "killed": dict(sorted(self._killed.items())), "seconds": round(seconds, 1),
+        }  # fmt: skip
+        return {
+            "seed": self._plan.seed, "kills": self._plan.kills, "break": self._plan.broken or None, "passed": all(c.ok for c in checks),
+            "checks": [asdict(c) for c in checks], "counts": counts,
+        }  # fmt: skip
+
+    # --- load
+
+    async def _post(self, citizens: Citizens) -> None:
+        """Dossiers through HTTP, some twice, some reopened later, tried again until confirmed."""
+        key = (self._data / "keys" / "intake.key").read_text().strip()
+        waiting: set[asyncio.Task[None]] = set()
+        async with httpx.AsyncClient(
+            base_url=self._stack.addresses["intake"], headers={"Authorization": f"Bearer {key}"}, timeout=30
+        ) as client:
+            while not self._over.is_set():
+                batch = [self._next("http", citizens) for _ in range(max(1, round(self._plan.per_second / 2)))]
+                waiting.add(asyncio.create_task(self._hand_in(client, [s.item for s in batch])))
+                if self._chance.random() < 0.3 and self._load.acknowledged:
+                    waiting.add(asyncio.create_task(self._again(client)))
+                await asyncio.sleep(0.5)
+            await asyncio.wait(waiting)
+
+    def _next(self, door: str, citizens: Citizens) -> Sent:
+        sent = self._load.population.one("http" if door == "http" else "file")
+        for address in (sent.person.phone, sent.person.email):
+            if address:
+                citizens.people[address] = sent.person
+        return sent
+
+    async def _hand_in(self, client: httpx.AsyncClient, items: list[dict[str, Any]]) -> None:
+        for attempt in range(60):
+            try:
+                answer = await client.post("/v1/dossiers", json=items)
+                if answer.status_code in (202, 422):
+                    self._take_down(items, answer.json()["items"])
+                    return
+            except (httpx.HTTPError, ValueError, KeyError):
+                pass
+            await asyncio.sleep(min(0.3 * 1.5**attempt, 4.0))
+        raise RuntimeError(f"intake at {self._stack.addresses['intake']} confirmed nothing in 60 attempts; see logs/intake.log")
+
+    def _take_down(self, items: list[dict[str, Any]], results: list[dict[str, Any]]) -> None:
+        for result in results:
+            code = items[result["index"]]["dossier_code"]
+            if result["status"] == 202:
+                self._load.acknowledged.add(code)
+            else:
+                self._load.refused.setdefault(code, result["error"]["reason"] if result["error"] else str(result["status"]))
+
+    async def _again(self, client: httpx.AsyncClient) -> None:
+        """The same dossier once more, or its ending under 10 after 9, or that it goes on after all."""
+        made = [s for s in self._load.population.made if s.item["dossier_code"] in self._load.acknowledged]
+        sent = self._chance.choice(made)
+        if self._chance.random() < 0.7:
+            self._load.reposted += 1
+            await self._hand_in(client, [sent.item])
+        else:
+            self._load.reopened += 1
+            later = datetime.fromisoformat(sent.item["finished_at"]) + timedelta(hours=1)
+            await self._hand_in(client, [sent.item | {"status_code": 4, "occurred_at": later.isoformat()}])
+
+    async def _files(self, citizens: Citizens) -> None:
+        """Dossiers through ``import dossiers``, the same file twice, as JSON lines in our own field names."""
+        n = 0
+        folder = self._data / "upstream"
+        folder.mkdir()
+        (folder / "mapping.toml").write_text(mapping(), "utf-8")
+        while not self._over.is_set():
+            batch = [self._next("file", citizens) for _ in range(12)]
+            path = folder / f"nightly-{n}.jsonl"
+            path.write_text("".join(json.dumps(s.item) + "\n" for s in batch), "utf-8")
+            for _ in range(2):
+                await self._import(path, batch)
+            n += 1
+            await asyncio.sleep(6)
+
+    async def _import(self, path: Path, batch: list[Sent]) -> None:
+        argv = [sys.executable, "-m", "ops", "import", "dossiers", str(path), "--mapping", str(path.parent / "mapping.toml")]
+        argv += ["--data", str(self._data), "--source", "local", "--json"]
+        for _ in range(20):
+            process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
+            out, _ = await process.communicate()
+            if out:
+                self._imported(batch, json.loads(out))
+                return
+            await asyncio.sleep(1)
+        raise RuntimeError(f"import of {path.name} did not end in 20 attempts; run it by hand")
+
+    def _imported(self, batch: list[Sent], report: dict[str, Any]) -> None:
+        bad: dict[int, str] = {}
+        if report["report"]:
+            with Path(report["report"]).open(encoding="utf-8-sig", newline="") as lines:
+                bad = {int(row["line"]): row["reason"] for row in csv.DictReader(lines)}
+        for line, sent in enumerate(batch, start=1):
+            if line in bad:
+                self._load.refused[sent.item["dossier_code"]] = bad[line]
+            else:
+                self._load.acknowledged.add(sent.item["dossier_code"])
+
+    async def _poison(self) -> None:
+        """Bytes that are no facts, straight into the topics."""
+        producer = AIOKafkaProducer(bootstrap_servers=self._stack.settings.kafka, acks="all", enable_idempotence=True)
+        await producer.start()
+        try:
+            while not self._over.is_set():
+                topic, value = self._chance.choice(_POISONED), self._chance.choice(_POISON)
+                try:
+                    await producer.send_and_wait(topic, value or None, key=b"poison")
+                    self._load.poison += 1
+                except KafkaError:
+                    pass
+                await asyncio.sleep(3)
+        finally:
+            await producer.stop()
+
+    # --- kills
+
+    async def _kill(self) -> None:
+        await asyncio.sleep(4)
+        names, weights = list(WEIGHTS), list(WEIGHTS.values())
+        done = 0
+        while done < self._plan.kills:
+            await asyncio.sleep(self._chance.expovariate(1 / self._plan.gap))
+            name = self._chance.choices(names, weights)[0]
+            try:
+                self._stack.kill(name)
+            except LookupError:
+                continue  # it is down already
+            done += 1
+            self._killed[name] += 1
+            self._say(f"kill {done}/{self._plan.kills}: {name}")
+        await asyncio.sleep(4)
+
+    async def _quiet(self, citizens: Citizens) -> None:
+        """Until nothing waits, nothing is open, and the store has everything; or until patience ends (the checks will tell)."""
+        ledger = Wiring(self._stack.settings).ledger("proof")
+        until = time.monotonic() + self._plan.quiet_within
+        calm = 0
+        while calm < 3 and time.monotonic() < until:
+            with ledger.read() as reader:
+                open_ = reader.open_claims() + reader.undecided() + reader.unpublished() + (reader.counted() - reader.judged())
+                waiting = reader.outcomes()["waiting"]
+            busy = open_ + waiting + citizens.busy()
+            calm = calm + 1 if busy == 0 else 0
+            await asyncio.sleep(1)
+        ledger.close()
+
+    async def _rebuilt(self, stack: Stack) -> Check:
+        """5: figures and alerts from the log alone equal the live ones bit for bit."""
+        differences = await rebuild.check(stack.settings)
+        return Check("5 rebuild", not differences, f"{len(differences)} differences", tuple(map(str, differences[:5])))
+
+
+def mapping() -> str:
+    """Our own field names, as a mapping."""
+    names = (
+        "dossier_code", "status_code", "procedure_code", "field_code", "receiving_unit_code", "handling_unit_code",
+        "submission_channel", "received_at", "finished_at", "contact.phone", "contact.email",
+    )  # fmt: skip
+    return "".join(f'[fields.{name}]\ncolumn = "{name}"\n\n' for name in names)
+
+
+async def prove(plan: Plan, home: Path, port_base: int, say: Callable[[str], None], data: Path | None = None) -> dict[str, Any]:
+    """Run one proof in a folder of its own (kept only where ``data`` is given)."""
+    if data is not None:
+        return await Crash(plan, data, port_base, home, say).run()
+    with tempfile.TemporaryDirectory(prefix="hailong-proof-") as folder:
+        return await Crash(plan, Path(folder), port_base, home, say).run()

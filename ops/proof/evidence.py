@@ -1,0 +1,170 @@
+"""What a proof looks at: the carrier's journal, the citizens' own record, the input, the decoded log and ClickHouse's rows.
+
+Nothing of it is a summary of ours; the ledger is read only to join what it alone may join.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from hailong.events import TOPICS, dead_topic
+from hailong.settings import Settings
+from ops.carrier import evidence as carrier
+from ops.proof.citizens import Visit
+from ops.proof.population import Sent
+from ops.wiring import Wiring
+from sinks.ledger import schema as t
+
+_TOKEN: Final = re.compile(r"/([0-9A-Z]{26}|[0-9A-Z]{12})(?![0-9A-Z])")
+
+
+@dataclass(frozen=True)
+class LogRecord:
+    """A record of the log, decoded as JSON only."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: Any
+    """Of fact topics: the decoded JSON (None if it is none); of dead topics: the raw bytes."""
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Message:
+    """An invitation in the carrier's journal."""
+
+    at: datetime
+    to: str
+    code: str
+
+
+@dataclass
+class Evidence:
+    """All of it, read once after the load has ended."""
+
+    sent: list[Sent]
+    acknowledged: set[str]
+    """Dossier codes whose intake was confirmed (HTTP 202, or taken by the importer)."""
+    refused: dict[str, str]
+    """Dossier code → reason, of those intake refused."""
+    poison: int
+    """Records put into the log that are no facts."""
+    visits: Mapping[str, Visit]
+    killed: Mapping[str, int]
+    """Part → kills."""
+    messages: list[Message] = field(default_factory=list)
+    log: list[LogRecord] = field(default_factory=list)
+    slots: dict[str, Any] = field(default_factory=dict)
+    """dossier_ref → row."""
+    claims: list[Any] = field(default_factory=list)
+    dead: list[Any] = field(default_factory=list)
+    counted: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of ClickHouse's counted table."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Log files of all processes, by name."""
+    stored: dict[str, list[str]] = field(default_factory=dict)
+    """ClickHouse's rows as JSON text, by table."""
+    reference: dict[str, str] = field(default_factory=dict)
+    """Dossier code → dossier_ref."""
+    survey_of: dict[str, str] = field(default_factory=dict)
+    """Code of a link → survey_id."""
+
+    def topic(self, name: str) -> Iterator[LogRecord]:
+        """Records of one topic."""
+        return (r for r in self.log if r.topic == name)
+
+
+async def gather(e: Evidence, settings: Settings, data: Path) -> Evidence:
+    """Fill in everything that stands outside this process."""
+    wiring = Wiring(settings)
+    journal = carrier.read(data / "carrier" / "journal.jsonl")
+    e.messages = [m for m in map(_invitation, journal.messages) if m is not None]
+    e.reference = {s.item["dossier_code"]: wiring.keyed.dossier_ref("local", s.item["dossier_code"]) for s in e.sent}
+    e.log = await read_log(settings)
+    _ledger(e, wiring)
+    _clickhouse(e, wiring)
+    e.files = {
+        p.name: p.read_text("utf-8", "replace") for p in sorted((data / "logs").iterdir()) if p.is_file() and "carrier" not in p.name
+    }
+    return e
+
+
+def _invitation(message: dict[str, Any]) -> Message | None:
+    found = _TOKEN.search(message["body"])
+    return Message(datetime.fromisoformat(message["at"]), message["to"], found[1]) if found else None
+
+
+async def read_log(settings: Settings) -> list[LogRecord]:
+    """Every record of every topic of ours, dead ones too."""
+    names = [t.name for t in TOPICS] + [dead_topic(t.name) for t in TOPICS]
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        places = [TopicPartition(n, p) for n in names for p in sorted(consumer.partitions_for_topic(n) or await _partitions(consumer, n))]
+        ends = await consumer.end_offsets(places)
+        consumer.assign(places)
+        await consumer.seek_to_beginning()
+        out: list[LogRecord] = []
+        while any([await consumer.position(place) < end for place, end in ends.items()]):
+            for place, batch in (await consumer.getmany(timeout_ms=500)).items():
+                out += [
+                    LogRecord(place.topic, r.partition, r.offset, r.key or b"", _value(place.topic, r.value), tuple(r.headers))
+                    for r in batch
+                ]
+        return out
+    finally:
+        await consumer.stop()
+
+
+def _record(topic: str, r: Any) -> LogRecord:
+    return LogRecord(topic, r.partition, r.offset, r.key or b"", _value(topic, r.value), tuple(r.headers))
+
+
+async def _partitions(consumer: AIOKafkaConsumer, name: str) -> set[int]:
+    await consumer._client.force_metadata_update()
+    consumer._client.add_topic(name)
+    await consumer._client.force_metadata_update()
+    return set(consumer.partitions_for_topic(name) or ())
+
+
+def _value(topic: str, value: bytes | None) -> Any:
+    if topic.startswith("dead."):
+        return value
+    try:
+        return msgspec.json.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _ledger(e: Evidence, wiring: Wiring) -> None:
+    ledger = wiring.ledger("proof")
+    with ledger.read() as reader:
+        e.slots = {r.dossier_ref: r for r in reader.conn.execute(sa.select(t.slots))}
+        e.claims = list(reader.conn.execute(sa.select(t.claims)))
+        e.dead = reader.dead_letters(("waiting", "replayed", "dropped"))
+        by_hash = {r.code_hash: r.survey_id for r in reader.conn.execute(sa.select(t.codes))}
+    for code in {m.code for m in e.messages} | set(e.visits):
+        if (survey := by_hash.get(wiring.tools.code_hash(code))) is not None:
+            e.survey_of[code] = survey
+    ledger.close()
+
+
+def _clickhouse(e: Evidence, wiring: Wiring) -> None:
+    client = wiring.clickhouse()
+    tables = [r[0] for r in client.query("SHOW TABLES").result_rows]
+    for table in tables:
+        rows = client.raw_query(f"SELECT * FROM {table} FORMAT JSONEachRow").decode().splitlines()  # noqa: S608 (our own names)
+        e.stored[table] = rows
+    e.counted = [msgspec.json.decode(row) for row in e.stored.get("counted", [])]
+    client.close()

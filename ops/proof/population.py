@@ -1,0 +1,88 @@
+"""Who takes part in a crash proof: dossiers with invented people, from a seed. What is expected of each is said here, not by hailong."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+Expected = Literal["asked", "no_contact", "too_old", "sensitive_procedure", "undeliverable", "refused_by_intake"]
+Door = Literal["http", "file"]
+SENSITIVE: Final = "2.000488"
+
+
+@dataclass
+class Person:
+    """Somebody with a number or an address, and how they behave."""
+
+    phone: str | None
+    email: str | None
+    score: int
+    answers: bool
+    stops: bool
+    """Opts out as soon as a message is there, and answers nothing."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One dossier as handed in."""
+
+    item: dict[str, Any]
+    person: Person
+    expected: Expected
+    door: Door
+
+
+@dataclass
+class Population:
+    """Makes dossiers, one after another; the same seed gives the same ones."""
+
+    seed: int
+    start: datetime
+    share_of_shared: float = 0.15
+    people: list[Person] = field(default_factory=list)
+    made: list[Sent] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)  # noqa: S311 (a seed is the point)
+
+    def one(self, door: Door) -> Sent:
+        """The next dossier."""
+        r, n = self._random, len(self.made)
+        kind: Expected = r.choices(
+            ("asked", "no_contact", "too_old", "sensitive_procedure", "undeliverable", "refused_by_intake"), (86, 4, 3, 3, 2, 2)
+        )[0]
+        person = self._person(n, kind)
+        ended = self.start - timedelta(days=30 if kind == "too_old" else 1, minutes=r.randrange(600))
+        item: dict[str, Any] = {
+            "dossier_code": f"H28.{self.seed % 97:02d}-{self.start:%y%m%d}-{n:05d}",
+            "status_code": r.choice((10, 10, 10, 3, 8)),
+            "procedure_code": f"{SENSITIVE if kind == 'sensitive_procedure' else '1.001612'}.000.00.00.H28",
+            "field_code": r.choice(("civil", "land", "business")),
+            "receiving_unit_code": f"X{n % 8:02d}",
+            "handling_unit_code": f"X{n % 8:02d}",
+            "submission_channel": r.choice(("counter", "online", "postal")),
+            "received_at": (ended - timedelta(days=5)).isoformat(),
+            "finished_at": (ended - timedelta(days=9)).isoformat() if kind == "refused_by_intake" else ended.isoformat(),
+            "contact": {k: v for k, v in (("phone", person.phone), ("email", person.email)) if v},
+        }
+        sent = Sent(item, person, kind, door)
+        self.made.append(sent)
+        return sent
+
+    def _person(self, n: int, kind: Expected) -> Person:
+        r = self._random
+        if kind == "asked" and self.people and r.random() < self.share_of_shared:
+            return r.choice(self.people[-200:])
+        by_phone = r.random() < 0.7 and kind != "undeliverable"
+        phone = f"+84{900_000_000 + self.seed % 1000 * 10_000 + n}" if by_phone else None
+        email = None if by_phone else f"nguoi-{self.seed}-{n}@dan.example"
+        if kind == "undeliverable":
+            email = f"refuse-550+{self.seed}-{n}@dan.example"  # an address the carrier's relay refuses
+        person = Person(phone, email, r.choices((1, 2, 3, 4, 5), (4, 6, 10, 40, 40))[0], r.random() < 0.6, r.random() < 0.08)
+        if kind == "no_contact":
+            return Person(None, None, 3, False, False)
+        if kind == "asked":
+            self.people.append(person)
+        return person

@@ -1,0 +1,119 @@
+"""One site: ``python -m ops.site intake|survey|dashboard --port P``. Each is a process of its own; run as many as needed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import secrets
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+
+from dashboard.app import build_dashboard
+from hailong import telemetry
+from hailong.domain.alert_sentences import listed
+from hailong.settings import SettingError, Settings, load
+from ops.wiring import Wiring, secret
+from producers.desk import Desk
+from producers.intake import build_intake, load_keys
+from sinks.clickhouse.queries import ClickHouseFigures
+from surveys.channels.sms_twilio import parse_callback, verify_callback
+from surveys.receipts import ReceiptDoor
+from surveys.site import Parts, build_site
+from surveys.spool import Spool
+from surveys.wording import library, office
+from web.assembly import server
+from web.health import Check
+
+NAMES: Final = ("intake", "survey", "dashboard")
+
+
+def intake(wiring: Wiring, _name: str) -> Starlette:
+    """Where dossiers come in."""
+    s = wiring.settings
+    publisher = wiring.publisher("intake")
+    desk = Desk(wiring.ledger("intake"), publisher, wiring.keyed, s.registry_id)
+    keys = load_keys(Path(s.intake_keys_file)) if s.intake_keys_file else {}
+    return build_intake(desk, keys, wiring.clock, publisher.check)
+
+
+def survey(wiring: Wiring, name: str) -> Starlette:
+    """Where citizens answer."""
+    s = wiring.settings
+    publisher = wiring.aio_publisher(name)
+    ledger = wiring.ledger(name)
+    token = secret(s.twilio_token_file)
+
+    async def ledger_answers() -> None:
+        await asyncio.to_thread(ledger.pending, 1)
+
+    parts = Parts(
+        settings=s,
+        ledger=ledger,
+        publisher=publisher,
+        spool=Spool(s.data_dir / "spool", name),
+        clock=wiring.clock,
+        office=office(),
+        library=library(),
+        form_keys=[base64.urlsafe_b64encode(wiring.keys.named("forms"))],
+        new_nonce=lambda: secrets.token_hex(16),
+        monotonic=time.monotonic,
+        receipts={"twilio": ReceiptDoor("X-Twilio-Signature", partial(verify_callback, token), parse_callback)},
+        checks=[Check("ledger", ledger_answers, needed=False), Check("log", publisher.check, needed=False)],
+        close=publisher.close,
+    )
+    return build_site(parts)
+
+
+def dashboard(wiring: Wiring, name: str) -> Starlette:
+    """Where officers look. On loopback until there is sign-in."""
+    s = wiring.settings
+    ledger = wiring.ledger(name)
+
+    def alerts() -> list[dict[str, Any]]:
+        with ledger.read() as reader:
+            return listed(reader.alerts(history=True))
+
+    figures = ClickHouseFigures(wiring.clickhouse(), s.registry_id, s.default_target)
+    return build_dashboard(figures, alerts, wiring.clock, notice=notice(s), trusted_proxies=s.trusted_proxies)
+
+
+def notice(settings: Settings) -> dict[str, str]:
+    """What the page says above everything, such as what of the demonstration is public and what simulated."""
+    if not settings.notice_file:
+        return {}
+    return tomllib.loads(Path(settings.notice_file).read_text("utf-8"))
+
+
+BUILD: Final[dict[str, Callable[[Wiring, str], Starlette]]] = {"intake": intake, "survey": survey, "dashboard": dashboard}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ops.site", description="One site.")
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    args = parser.parse_args(argv)
+    try:
+        settings = load()
+    except SettingError as e:
+        sys.stderr.write(f"{e}\n")
+        return 2
+    name = settings.service if settings.service != Settings().service else args.name
+    telemetry.configure(name, settings.log_level)
+    app = BUILD[args.name](Wiring(settings), name)
+    uvloop.run(uvicorn.Server(server(app, args.host, args.port)).serve())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

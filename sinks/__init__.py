@@ -1,0 +1,1 @@
+"""Where facts stay: the ledger (SQL) and ClickHouse."""

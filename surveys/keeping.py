@@ -1,0 +1,65 @@
+"""When an answer is safe: acknowledged by the log, or written through on this machine's disk. Only then is anybody thanked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from hailong.events import Record
+from hailong.ports import AsyncPublisher, Retryable
+from surveys.spool import Spool
+
+Kept = Literal["acknowledged", "spooled"]
+
+
+class Keeper:
+    """Keeps records by the log or, when it does not acknowledge within ``timeout`` seconds, by the spool."""
+
+    def __init__(self, publisher: AsyncPublisher, spool: Spool, counters: CollectorRegistry, timeout: float = 3.0) -> None:
+        self._publisher = publisher
+        self._spool = spool
+        self._timeout = timeout
+        self._kept = Counter("hailong_survey_answers", "answers kept, by way", ["way"], registry=counters)
+        Gauge("hailong_survey_spool_bytes", "bytes in this worker's spool", registry=counters).set_function(lambda: spool.waiting)
+        self._draining: asyncio.Task[None] | None = None
+
+    async def keep(self, record: Record) -> Kept:
+        """Raises Retryable when neither would take it: then nothing was promised."""
+        way = await self._keep(record)
+        self._kept.labels(way).inc()
+        return way
+
+    async def _keep(self, record: Record) -> Kept:
+        # What waits goes first: the pages of one form stay in order, and nobody waits for a log known to be away.
+        if not self._spool.waiting:
+            try:
+                await asyncio.wait_for(self._publisher.publish([record]), self._timeout)
+                return "acknowledged"
+            except (Retryable, TimeoutError):
+                pass  # the record may be in the log all the same; its echo will have the same id
+        await asyncio.to_thread(self._spool.append, record)
+        return "spooled"
+
+    def start(self) -> None:
+        """Begin to drain in the background of the running loop."""
+        self._draining = asyncio.create_task(self._spool.keep_draining(self._publisher))
+
+    async def stop(self) -> None:
+        """Stop draining and give the spool up."""
+        if self._draining is not None:
+            self._draining.cancel()
+            await asyncio.gather(self._draining, return_exceptions=True)
+        await asyncio.to_thread(self._spool.close)
+
+    async def probe(self) -> None:
+        """Raises Retryable when an answer could not be kept by the spool, or nothing drains it."""
+        if self._draining is None or self._draining.done():
+            raise Retryable("spool: nobody drains it. Restart the survey site and read its log.")
+        await asyncio.to_thread(self._spool.check)
+
+    async def probe_log(self) -> None:
+        """Raises Retryable while answers wait for the log."""
+        if self._spool.trouble is not None:
+            raise Retryable(f"answers wait in the spool ({self._spool.waiting} bytes): {self._spool.trouble}")

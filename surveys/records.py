@@ -1,0 +1,61 @@
+"""The ledger as a page uses it: in a thread, and not for longer than a person waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from hailong.ports import Ledger, Retryable, SlotForAnswer, Transaction
+
+T = TypeVar("T")
+
+
+class View(Protocol):
+    """What is read without locking anybody."""
+
+    def slot_by_code(self, code: str) -> SlotForAnswer | None: ...
+
+
+class SiteLedger(Ledger, Protocol):
+    """The ledger with this site's outbox."""
+
+    def read(self) -> AbstractContextManager[View]: ...
+
+
+class Records:
+    """Runs one transaction a thread, ``parallel`` of them at once. Every method raises Retryable when the ledger is away or too slow."""
+
+    def __init__(self, ledger: SiteLedger, timeout: float = 5.0, parallel: int = 8) -> None:
+        self._ledger = ledger
+        self._timeout = timeout
+        self._limiter = anyio.CapacityLimiter(parallel)
+
+    async def slot(self, code: str) -> SlotForAnswer | None:
+        """The slot a code leads to; None for an unknown one."""
+
+        def look() -> SlotForAnswer | None:
+            with self._ledger.read() as view:
+                return view.slot_by_code(code)
+
+        return await self.run(look)
+
+    async def do(self, act: Callable[[Transaction], T]) -> T:
+        """The value of ``act`` in a committed transaction. After Retryable for slowness it may still commit: acts bear repeating."""
+
+        def committed() -> T:
+            with self._ledger.begin() as transaction:
+                return act(transaction)
+
+        return await self.run(committed)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """``work`` in a thread."""
+        try:
+            with anyio.fail_after(self._timeout):
+                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        except TimeoutError:
+            raise Retryable(f"ledger: no answer within {self._timeout:g} s. Look at its disk or server.", 5.0) from None

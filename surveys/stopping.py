@@ -1,0 +1,63 @@
+"""``/{code}/stop``: no more messages. Committed to the ledger before the page confirms; an unknown code is told the same."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hailong.domain import links
+from hailong.ports import Clock, OptOut, Retryable
+from surveys.guessing import Guard
+from surveys.outbox import Outbox
+from surveys.records import Records
+from surveys.showing import Showing
+
+ONE_CLICK: Final = ("List-Unsubscribe", "One-Click")
+"""What a mail program posts on its own button (RFC 8058)."""
+
+
+class Stopping:
+    """The page with one button. ``patience``: seconds a confirmation waits for a message under way to be settled."""
+
+    def __init__(self, records: Records, outbox: Outbox, showing: Showing, guard: Guard, clock: Clock, patience: float = 3.0) -> None:
+        self._records = records
+        self._outbox = outbox
+        self._showing = showing
+        self._guard = guard
+        self._clock = clock
+        self._patience = patience
+
+    async def show(self, request: Request) -> Response:
+        """``GET``: looks nothing up, so it says the same for every code."""
+        lang, code = self._showing.language(request), links.parse(request.path_params["code"])
+        return self._showing.stop(code, lang) if code else self._showing.unknown(lang)
+
+    async def take(self, request: Request) -> Response:
+        """``POST``, from the button or from a mail program: 200 once committed, 503 when it could not be."""
+        lang, code = self._showing.language(request), links.parse(request.path_params["code"])
+        if code is None:
+            return self._showing.unknown(lang)
+        async with request.form(max_files=0, max_fields=10) as sent:
+            door = "one_click" if sent.get(ONE_CLICK[0]) == ONE_CLICK[1] else "link"
+        self._guard.admit(request)
+        try:
+            told = await self._opt_out(code, door)
+        except Retryable:
+            return self._showing.stop(code, lang, failed=True)
+        if told == "unknown_code":
+            self._guard.unknown(request)
+        self._outbox.wake()
+        return self._showing.stopped(lang, under_way=told == "under_way")
+
+    async def _opt_out(self, code: str, door: str) -> OptOut:
+        """Committed at the first call; then asked again for a while, so that most can be told that nothing more arrives."""
+        until = time.monotonic() + self._patience
+        while True:
+            told = await self._records.do(lambda tx: tx.opt_out(code, self._clock.now(), door))
+            if told != "under_way" or time.monotonic() >= until:
+                return told
+            await asyncio.sleep(0.25)

@@ -1,0 +1,218 @@
+"""Both publishers on a real broker, which is killed and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from hailong.events import Record
+from hailong.ports import Permanent, Retryable
+from ops.local.broker import Broker, answers, ensure
+from ops.local.home import HOME
+from ops.local.java import find
+from producers.publisher import AioPublisher, KafkaPublisher
+
+pytestmark = [
+    pytest.mark.stack,
+    # kafka-python leaves the sockets of connections that failed to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+PORTS = iter(range(21300, 21350, 2))
+
+
+class RealBroker:
+    """One node with a topic ``t`` of two partitions; it can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        port = next(PORTS)
+        self.node = Broker(folder, port, port + 1, ensure(HOME), find(), memory_mb=256)
+        self.node.prepare()
+        self.start()
+        with admin(self.node.address) as client:
+            client.create_topics({"t": {"num_partitions": 2, "replication_factor": 1}})
+
+    def start(self) -> None:
+        with (self.node.folder / "broker.log").open("ab") as log:
+            self._child = subprocess.Popen(self.node.argv(), stdout=log, stderr=log)
+        end = time.monotonic() + 60
+        while not asyncio.run(answers(self.node.port)):
+            assert time.monotonic() < end, (self.node.folder / "broker.log").read_text()[-2000:]
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    def values(self) -> list[bytes]:
+        """Every record of ``t``."""
+        consumer = KafkaConsumer(bootstrap_servers=self.node.address, auto_offset_reset="earliest", consumer_timeout_ms=3_000)
+        try:
+            parts = [TopicPartition("t", n) for n in range(2)]
+            consumer.assign(parts)
+            wanted = sum(consumer.end_offsets(parts).values())
+            found: list[bytes] = []
+            while len(found) < wanted:
+                found += [r.value for batch in consumer.poll(timeout_ms=500).values() for r in batch]
+            return found
+        finally:
+            consumer.close()
+
+
+@contextmanager
+def admin(address: str) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(bootstrap_servers=address)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RealBroker]:
+    broker = RealBroker(tmp_path / "kafka")
+    yield broker
+    broker.kill()
+
+
+def records(first: int, count: int = 10) -> list[Record]:
+    return [Record("t", f"k{n % 7}".encode(), f"v{n}".encode(), (("ce_id", str(n).encode()),)) for n in range(first, first + count)]
+
+
+def values(first: int, count: int = 10) -> list[bytes]:
+    return [r.value for r in records(first, count)]
+
+
+def until_published(publisher: KafkaPublisher, batch: list[Record], seconds: float = 60) -> int:
+    """As callers do: the same again until it is acknowledged; the number of tries."""
+    end = time.monotonic() + seconds
+    for tries in range(1, 1000):
+        try:
+            publisher.publish(batch)
+            return tries
+        except Retryable as away:
+            assert time.monotonic() < end
+            time.sleep(min(away.after, 0.5))
+    raise AssertionError
+
+
+def test_the_synchronous_publisher_outlives_the_broker_and_repeats_what_was_not_acknowledged(broker: RealBroker) -> None:
+    before = threading.active_count()
+    publisher = KafkaPublisher(broker.node.address, timeout_s=3)
+    publisher.publish(records(0))
+    publisher.publish([])
+    publisher.check()
+    broker.kill()
+    with pytest.raises(Retryable):
+        publisher.publish(records(10))
+    with pytest.raises(Retryable):
+        publisher.check()
+    broker.start()
+    tries = until_published(publisher, records(10))
+    publisher.publish(records(20))
+    publisher.check()
+    found = Counter(broker.values())
+    assert set(found) == set(values(0, 30))
+    assert all(found[v] == 1 for v in values(0) + values(20))
+    assert max(found.values()) <= 1 + tries
+    publisher.close()
+    wait_for_threads(before)
+
+
+def wait_for_threads(most: int) -> None:
+    """No thread of a dropped producer stays behind."""
+    end = time.monotonic() + 15
+    while threading.active_count() > most and time.monotonic() < end:
+        time.sleep(0.1)
+    assert threading.active_count() <= most, [t.name for t in threading.enumerate()]
+
+
+def test_order_holds_within_a_key(broker: RealBroker) -> None:
+    publisher = KafkaPublisher(broker.node.address)
+    for first in range(0, 2_000, 500):
+        publisher.publish(records(first, 500))
+    found = [int(v[1:]) for v in broker.values()]
+    for key in range(7):
+        of_key = [n for n in found if n % 7 == key]
+        assert of_key == sorted(of_key)
+    publisher.close()
+
+
+def test_a_record_the_broker_never_takes_is_not_tried_for_ever(broker: RealBroker) -> None:
+    publisher = KafkaPublisher(broker.node.address)
+    with pytest.raises(Permanent):
+        publisher.publish([Record("t", b"k", b"x" * 3_000_000, ())])
+    publisher.publish(records(0))
+    publisher.close()
+
+
+def test_without_a_broker_a_request_waits_seconds_and_no_thread_is_left() -> None:
+    before = threading.active_count()
+    publisher = KafkaPublisher("127.0.0.1:1", timeout_s=1)
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(Retryable, match=r"127\.0\.0\.1:1"):
+            publisher.publish(records(0))
+        assert time.monotonic() - began < 8
+    publisher.close()
+    wait_for_threads(before)
+
+
+def test_the_asynchronous_publisher_writes_once_what_timed_out_and_was_repeated(broker: RealBroker) -> None:
+    async def story() -> None:
+        publisher = AioPublisher(broker.node.address, timeout_s=2)
+        await publisher.publish(records(0))
+        await publisher.check()
+        broker.kill()
+        with pytest.raises(Retryable):
+            await publisher.publish(records(10))
+        with pytest.raises(Retryable):
+            await publisher.publish(records(10))
+        with pytest.raises(Retryable):
+            await publisher.check()
+        await asyncio.to_thread(broker.start)
+        for _ in range(60):
+            try:
+                await publisher.publish(records(10))
+                break
+            except Retryable:
+                await asyncio.sleep(0.2)
+        await asyncio.gather(*(publisher.publish(records(20 + 10 * n)) for n in range(5)))
+        await publisher.close()
+
+    asyncio.run(story())
+    assert Counter(broker.values()) == Counter(values(0, 70))
+
+
+def test_the_asynchronous_publisher_without_a_broker() -> None:
+    async def story() -> None:
+        publisher = AioPublisher("127.0.0.1:1", timeout_s=2)
+        for _ in range(2):
+            with pytest.raises(Retryable, match=r"127\.0\.0\.1:1"):
+                await publisher.publish(records(0))
+        with pytest.raises(Retryable):
+            await publisher.check()
+        await publisher.close()
+
+    asyncio.run(story())
+
+
+def test_the_asynchronous_publisher_refuses_what_is_too_large(broker: RealBroker) -> None:
+    async def story() -> None:
+        publisher = AioPublisher(broker.node.address)
+        with pytest.raises(Permanent):
+            await publisher.publish([Record("t", b"k", b"x" * 3_000_000, ())])
+        await publisher.publish(records(0))
+        await publisher.close()
+
+    asyncio.run(story())
+    assert Counter(broker.values()) == Counter(values(0))

@@ -1,0 +1,531 @@
+"""A citizen's way through the site, as a browser without JavaScript walks it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hailong.domain import links
+from hailong.events import ContactPreference, encode
+from hailong.ports import Receipt
+from surveys.spool import spooled
+from tests.survey.twins import KEY, NOW, Installation, about, code_of, opened, sealed_in, slot, until
+
+pytestmark = pytest.mark.anyio
+CODE = code_of("s-1")
+USED, OLD, REFUSED, ENGLISH = (code_of(s) for s in ("used", "old", "refused", "english"))
+UNKNOWN = code_of("nobody")
+VI = "?lang=vi"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Installation]:
+    slots = [
+        slot(),
+        slot("used", answered=True),
+        slot("old", expires_at=NOW - timedelta(seconds=1)),
+        slot("refused", about=about("refused")),
+        slot("english", language="en"),
+    ]
+    async with opened(tmp_path, *slots, unknown_codes_per_minute=20) as made:
+        yield made
+
+
+def page_of(answer: httpx.Response) -> str:
+    return answer.text.partition('data-page="')[2].partition('"')[0]
+
+
+async def onward(site: Installation, answer: httpx.Response) -> httpx.Response:
+    assert answer.status_code == 303
+    return await site.get(answer.headers["location"])
+
+
+# --- the question
+
+
+async def test_the_question_in_both_languages(site: Installation) -> None:
+    vietnamese, english = await site.get(f"/{CODE}{VI}"), await site.get(f"/{CODE}?lang=en")
+    assert (vietnamese.status_code, english.status_code) == (200, 200)
+    assert "Nhìn chung, Ông/Bà hài lòng ở mức nào với việc giải quyết hồ sơ vừa rồi?" in vietnamese.text
+    assert "Overall, how satisfied are you with how your recent dossier was handled?" in english.text
+    assert ('<html lang="vi">' in vietnamese.text, '<html lang="en">' in english.text) == (True, True)
+    assert "kết thúc ngày\u00a010/3/2026" in vietnamese.text
+    assert '<span lang="vi">Bộ phận Một cửa xã Thượng Cốc</span>' in english.text
+
+
+async def test_five_faces_with_words_in_order_and_nothing_chosen(site: Installation) -> None:
+    text = (await site.get(f"/{CODE}{VI}")).text
+    words = ["Rất không hài lòng", "Không hài lòng", "Bình thường", "Hài lòng", "Rất hài lòng", "Không áp dụng"]
+    assert re.findall(r"<span>([^<]+)</span></label>", text) == words
+    assert re.findall(r'type="radio"[^>]*value="(\w+)"', text) == ["1", "2", "3", "4", "5", "na"]
+    assert text.count('<svg class="face"') == 5
+    assert " checked" not in text
+
+
+@pytest.mark.parametrize(
+    ("code", "accept", "language"),
+    [
+        (CODE, "", "vi"),
+        (CODE, "en-GB,en;q=0.9,vi;q=0.8", "en"),
+        (CODE, "fr, vi;q=0.5, en;q=0.4", "vi"),
+        (CODE, "fr;q=x, ;;, en;q=0", "vi"),
+        (ENGLISH, "vi", "en"),
+    ],
+)
+async def test_the_language_of_a_page(site: Installation, code: str, accept: str, language: str) -> None:
+    page = await site.get(f"/{code}", **{"accept-language": accept})
+    assert f'<html lang="{language}">' in page.text
+
+
+async def test_a_refused_dossier_is_asked_about_in_other_words(site: Installation) -> None:
+    page = await site.get(f"/{REFUSED}{VI}")
+    assert "với việc tiếp nhận và trả lời hồ sơ vừa rồi?" in page.text
+
+
+async def test_pages_are_light_and_ask_for_nothing_else(site: Installation) -> None:
+    for path in (f"/{CODE}", f"/{CODE}?lang=en", f"/{CODE}/stop", f"/{CODE}/why", f"/{USED}", f"/{OLD}", f"/{UNKNOWN}"):
+        page = await site.get(path)
+        assert len(page.content) < 30_000
+        assert int(page.headers["content-length"]) < 4_000, "over the wire, compressed"
+        assert re.findall(r"""(?:src|href|action)=["'](?!/|#|data:,|\?lang=)""", page.text) == []
+        assert "<script" not in page.text
+        assert "style=" not in page.text
+        assert "set-cookie" not in page.headers
+
+
+async def test_what_every_page_promises_the_browser(site: Installation) -> None:
+    for path in (f"/{CODE}", f"/{UNKNOWN}", "/a/b/c", "/healthz"):
+        headers = (await site.get(path)).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "noindex" in headers["x-robots-tag"]
+        assert headers["cache-control"] == "no-store"
+        assert "max-age" in headers["strict-transport-security"]
+    assert "strict-transport-security" not in (await site.get("http://ks.example/healthz")).headers
+
+
+async def test_looking_records_nothing(site: Installation) -> None:
+    for method in ("GET", "HEAD"):
+        for path in (f"/{CODE}", f"/{CODE}/stop", f"/{CODE}/why", f"/{CODE}/thanks", f"/{CODE}/next", "/", "/notice"):
+            await site.http.request(method, path)
+    assert (site.log.records, site.spool.waiting, site.ledger.opted_out, site.ledger.outbox) == ([], 0, {}, {})
+
+
+@pytest.mark.parametrize("typed", [CODE.lower(), f"{CODE[:4]}-{CODE[4:8]}-{CODE[8:]}", f"{CODE[:6]}%20{CODE[6:]}"])
+async def test_a_code_is_found_however_it_is_typed(site: Installation, typed: str) -> None:
+    page = await site.get(f"/{typed}")
+    assert page_of(page) == "ask-1"
+    assert f'action="/{CODE}"' in page.text
+
+
+# --- the answer
+
+
+async def test_a_satisfied_answer_is_kept_and_thanked(site: Installation) -> None:
+    page = await site.get(f"/{CODE}{VI}")
+    thanks = await onward(site, await site.send(page, CODE, Q0="5"))
+    assert page_of(thanks) == "thanks"
+    assert "Câu trả lời đã được lưu." in thanks.text
+    (fact,) = site.log.answers()
+    assert (fact.survey_id, fact.page, fact.answers, fact.mode, fact.language) == ("s-1", 1, {"Q0": 5}, "link", "vi")
+    assert (fact.questionnaire, fact.questionnaire_version, fact.registry_id) == ("ttp-core", 1, "hoa-binh")
+    assert (fact.about, fact.answered_at) == (about(), NOW)
+    assert site.log.records[0].key == b"s-1"
+
+
+async def test_a_dissatisfied_one_is_asked_why_and_both_are_one_submission(site: Installation) -> None:
+    page = await site.get(f"/{CODE}?lang=en")
+    why = await onward(site, await site.send(page, CODE, Q0="2"))
+    assert page_of(why) == "ask-2"
+    assert "What went wrong?" in why.text
+    thanks = await onward(site, await site.send(why, CODE, Q7=["charges", "slow"]))
+    assert page_of(thanks) == "thanks"
+    first, second = site.log.answers()
+    assert (first.answers, second.answers) == ({"Q0": 2}, {"Q7": ["slow", "charges"]})
+    assert (first.page, second.page, first.language) == (1, 2, "en")
+    assert first.nonce == second.nonce
+    assert first.event_id != second.event_id
+
+
+async def test_reasons_may_be_left_out_and_then_nothing_is_recorded_of_them(site: Installation) -> None:
+    why = await onward(site, await site.send(await site.get(f"/{CODE}"), CODE, Q0="3"))
+    assert page_of(await onward(site, await site.send(why, CODE))) == "thanks"
+    assert [f.answers for f in site.log.answers()] == [{"Q0": 3}]
+
+
+async def test_not_applicable_is_an_answer(site: Installation) -> None:
+    assert page_of(await onward(site, await site.send(await site.get(f"/{CODE}"), CODE, Q0="na"))) == "thanks"
+    assert [f.answers for f in site.log.answers()] == [{"Q0": None}]
+
+
+async def test_sending_the_same_form_again_is_harmless(site: Installation) -> None:
+    page = await site.get(f"/{CODE}")
+    for _ in range(3):
+        assert page_of(await onward(site, await site.send(page, CODE, Q0="4"))) == "thanks"
+        site.clock.at += timedelta(minutes=1)
+    assert len(site.log.records) == 3
+    assert len(site.log.answers()) == 1
+
+
+async def test_another_choice_or_another_form_is_another_fact(site: Installation) -> None:
+    page, again = await site.get(f"/{CODE}"), await site.get(f"/{CODE}")
+    for form, score in ((page, "4"), (page, "5"), (again, "4")):
+        await site.send(form, CODE, Q0=score)
+    assert len({f.event_id for f in site.log.answers()}) == 3
+
+
+async def test_the_language_can_be_changed_half_way(site: Installation) -> None:
+    why = await onward(site, await site.send(await site.get(f"/{CODE}{VI}"), CODE, Q0="1"))
+    turned = re.search(r'href="(/[^"]+/next\?[^"]+lang=en)"', why.text)
+    assert turned
+    english = await site.get(turned[1].replace("&amp;", "&"))
+    assert "What went wrong?" in english.text
+    await site.send(english, CODE, Q7="slow")
+    assert [f.language for f in site.log.answers()] == ["vi", "en"]
+    assert len({f.nonce for f in site.log.answers()}) == 1
+
+
+async def test_an_empty_form_says_so_at_the_top_and_at_the_field(site: Installation) -> None:
+    answer = await site.send(await site.get(f"/{CODE}{VI}"), CODE)
+    assert answer.status_code == 422
+    assert '<a href="#Q0-1">Vui lòng chọn một câu trả lời.</a>' in answer.text
+    assert 'id="Q0-error"' in answer.text
+    assert "<title>Lỗi: " in answer.text
+    assert page_of(await onward(site, await site.send(answer, CODE, Q0="4"))) == "thanks"
+
+
+async def test_what_was_chosen_stays_when_something_else_is_wrong(site: Installation) -> None:
+    answer = await site.send(await site.get(f"/{CODE}"), CODE, Q0="2", Q9="1")
+    assert answer.status_code == 422
+    assert re.findall(r'value="(\w+)" checked', answer.text) == ["2"]
+    assert site.log.records == []
+
+
+async def test_a_form_is_good_only_under_its_own_link_and_unchanged(site: Installation) -> None:
+    page = await site.get(f"/{CODE}")
+    sealed = sealed_in(page)
+    for code, form in ((REFUSED, sealed), (CODE, sealed[:-2] + "AA"), (CODE, ""), (CODE, "x" * 10_000), ("0", sealed)):
+        answer = await site.http.post(f"/{code}", data={"form": form, "Q0": "1"})
+        assert answer.status_code == 400
+        assert page_of(answer) == "unreadable"
+    assert site.log.records == []
+
+
+async def test_a_sealed_form_shows_neither_slot_nor_unit(site: Installation) -> None:
+    text = (await site.get(f"/{CODE}")).text
+    assert "s-1" not in text
+    assert "H28.12" not in text
+
+
+async def test_thanks_are_only_for_who_answered_and_show_no_answer(site: Installation) -> None:
+    bare = await site.get(f"/{CODE}/thanks")
+    assert (bare.status_code, bare.headers["location"]) == (303, f"/{CODE}")
+    thanks = await onward(site, await site.send(await site.get(f"/{CODE}{VI}"), CODE, Q0="5"))
+    assert "Rất hài lòng" not in thanks.text
+
+
+async def test_a_used_link_is_thanked_politely(site: Installation) -> None:
+    page = await site.get(f"/{USED}{VI}")
+    assert (page.status_code, page_of(page)) == (200, "already")
+    assert "Ông/Bà đã trả lời cho hồ sơ này." in page.text
+
+
+async def test_an_expired_link_says_who_can_still_take_the_answer(site: Installation) -> None:
+    page = await site.get(f"/{OLD}{VI}")
+    assert page.status_code == 410
+    assert "gọi 1022" in page.text
+    assert "nơi nộp hồ sơ" in page.text
+    form = await site.get(f"/{CODE}{VI}")
+    site.clock.at += timedelta(days=31)
+    late = await site.send(form, CODE, Q0="5")
+    assert (late.status_code, page_of(late), site.log.records) == (410, "expired", [])
+
+
+# --- when something is away
+
+
+async def test_an_answer_needs_no_ledger(site: Installation) -> None:
+    page = await site.get(f"/{CODE}")
+    site.ledger.away = True
+    why = await onward(site, await site.send(page, CODE, Q0="1"))
+    assert page_of(await onward(site, await site.send(why, CODE, Q7="slow"))) == "thanks"
+    assert len(site.log.answers()) == 2
+
+
+async def test_without_the_ledger_a_question_says_when_to_come_back(site: Installation) -> None:
+    site.ledger.away = True
+    page = await site.get(f"/{CODE}{VI}")
+    assert (page.status_code, page.headers["retry-after"], page_of(page)) == (503, "7", "away")
+    assert "đường liên kết vẫn dùng được" in page.text
+
+
+@pytest.mark.parametrize("how", ["away", "silent"])
+async def test_without_the_log_an_answer_lies_in_the_spool_and_follows_by_itself(site: Installation, how: str) -> None:
+    first, second = await site.get(f"/{CODE}"), await site.get(f"/{REFUSED}")
+    setattr(site.log, how, True)
+    why = await onward(site, await site.send(first, CODE, Q0="1"))
+    assert page_of(await onward(site, await site.send(why, CODE, Q7="slow"))) == "thanks"
+    assert page_of(await onward(site, await site.send(second, REFUSED, Q0="5"))) == "thanks"
+    assert site.log.records == []
+    assert len(spooled(site.spool.folder)) == 3
+    ready = await site.get("/readyz")
+    assert ready.status_code == 200, "answers can still be kept"
+    setattr(site.log, how, False)
+    if how == "away":
+        await until(lambda: len(site.log.answers()) == 3)
+        assert [f.answers for f in site.log.answers()] == [{"Q0": 1}, {"Q7": ["slow"]}, {"Q0": 5}]
+
+
+async def test_without_log_and_disk_nobody_is_thanked_and_the_choice_stays(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = await site.get(f"/{CODE}{VI}")
+    site.log.away = True
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("os.pwrite", full)
+        answer = await site.send(page, CODE, Q0="2")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "Câu trả lời chưa được lưu." in answer.text
+    assert re.findall(r'value="(\w+)" checked', answer.text) == ["2"]
+    site.log.away = False
+    assert page_of(await onward(site, await site.send(answer, CODE, Q0="2"))) == "ask-2"
+
+
+async def test_readiness_names_what_it_depends_on(site: Installation) -> None:
+    assert (await site.get("/readyz")).json() == {
+        "ready": True,
+        "dependencies": {"spool": "ok", "answers in the log": "ok"},
+        "needed": ["spool"],
+    }
+    assert (await site.get("/healthz")).json() == {"alive": True}
+    for file in site.spool.folder.iterdir():
+        file.unlink()
+    site.spool.folder.rmdir()
+    ill = await site.get("/readyz")
+    assert ill.status_code == 503
+    assert "spool: cannot be written" in ill.json()["dependencies"]["spool"]
+    site.spool.folder.mkdir()
+
+
+# --- unknown codes
+
+
+@pytest.mark.parametrize("code", ["0", "favicon.ico", "ABCDEFGHJKM", "x" * 300, "%00"])
+async def test_what_is_no_code_is_told_what_an_unknown_one_is_told(site: Installation, code: str) -> None:
+    unknown, malformed = await site.get(f"/{UNKNOWN}"), await site.get(f"/{code}")
+    assert page_of(unknown) == "unknown"
+    assert (malformed.status_code, malformed.content) == (unknown.status_code, unknown.content) == (404, unknown.content)
+    assert site.ledger.looked_up == 1
+
+
+async def test_unknown_codes_are_limited_over_all_addresses(site: Installation) -> None:
+    answers = []
+    for i in range(60):
+        site.comes_from(f"198.51.{i % 12}.9")
+        answers.append((await site.get(f"/{code_of(f'guess-{i}')}")).status_code)
+    assert site.ledger.looked_up == answers.count(404) == 20
+    assert set(answers[20:]) == {429}
+    site.monotonic[0] += 6
+    assert (await site.get(f"/{UNKNOWN}")).status_code == 404, "some are looked up again after a while"
+
+
+async def test_who_guesses_from_one_place_shuts_nobody_else_out(site: Installation) -> None:
+    for i in range(40):
+        last = await site.get(f"/{code_of(f'guess-{i}')}")
+    assert (last.status_code, last.headers["retry-after"].isdigit()) == (429, True)
+    assert (await site.get(f"/{CODE}")).status_code == 429, "the same place waits"
+    site.comes_from("192.0.2.1")
+    assert (await site.get(f"/{CODE}")).status_code == 200
+    for i in range(40):
+        site.comes_from(f"2001:db8:{i:x}::1")
+        await site.get(f"/{code_of(f'more-{i}')}")
+    assert site.ledger.looked_up == 20 + 1 + 5, "even from ever new places no more than a reserve is looked up"
+
+
+async def test_an_open_form_is_answered_whatever_others_guess(site: Installation) -> None:
+    page = await site.get(f"/{CODE}")
+    for i in range(40):
+        await site.get(f"/{code_of(f'guess-{i}')}")
+    assert page_of(await onward(site, await site.send(page, CODE, Q0="5"))) == "thanks"
+
+
+# --- no more messages
+
+
+async def test_one_button_and_it_is_committed_before_the_page_confirms(site: Installation) -> None:
+    page = await site.get(f"/{CODE}/stop{VI}")
+    assert page.text.count("<button") == 1
+    assert site.ledger.opted_out == {}
+    done = await site.http.post(f"/{CODE}/stop{VI}")
+    assert (done.status_code, page_of(done)) == (200, "stopped")
+    assert "sẽ không nhận tin nhắn khảo sát nữa" in done.text
+    assert site.ledger.opted_out == {"s-1": "link"}
+    await until(lambda: any(isinstance(f, ContactPreference) for f in site.log.facts()))
+    await until(lambda: not site.ledger.outbox)
+
+
+async def test_an_opt_out_left_in_the_outbox_by_a_crash_reaches_the_log(tmp_path: Path) -> None:
+    async with opened(tmp_path) as site:
+        fact = ContactPreference(
+            event_id="e", registry_id="hoa-binh", contact_hash="ab", pepper_version=1, choice="opt_out", at=NOW, door="link"
+        )
+        site.log.away = True
+        site.ledger.outbox[1] = encode(fact, NOW)
+        site.log.away = False
+        await until(lambda: [f.event_id for f in site.log.facts()] == ["e"])
+
+
+async def test_a_mail_programs_own_button_works_on_the_same_address(site: Installation) -> None:
+    done = await site.http.post(f"/{CODE}/stop", data={"List-Unsubscribe": "One-Click"})
+    assert done.status_code == 200
+    assert site.ledger.opted_out == {"s-1": "one_click"}
+
+
+async def test_an_unknown_code_is_told_the_same(site: Installation) -> None:
+    for lang in ("vi", "en"):
+        known, unknown = [await site.http.post(f"/{code}/stop?lang={lang}") for code in (CODE, UNKNOWN)]
+        assert (known.status_code, known.content) == (unknown.status_code, unknown.content)
+        pages = [(await site.get(f"/{code}/stop?lang={lang}")).text.replace(code, "") for code in (CODE, UNKNOWN)]
+        assert pages[0] == pages[1]
+
+
+async def test_guessing_codes_on_the_stop_page_is_limited_too(site: Installation) -> None:
+    answers = [(await site.http.post(f"/{code_of(f'guess-{i}')}/stop")).status_code for i in range(30)]
+    assert answers.count(200) == 20
+    assert answers[-1] == 429
+
+
+@pytest.mark.parametrize(("asked_again", "words"), [(3, "sẽ không nhận tin nhắn khảo sát nữa"), (10_000, "có thể vẫn đến nơi")])
+async def test_a_message_under_way_is_waited_for_and_then_told_of(site: Installation, asked_again: int, words: str) -> None:
+    site.ledger.under_way = asked_again
+    done = await site.http.post(f"/{CODE}/stop{VI}")
+    assert words in done.text
+    assert site.ledger.opted_out == {"s-1": "link"}
+
+
+async def test_without_the_ledger_nothing_is_confirmed(site: Installation) -> None:
+    site.ledger.away = True
+    answer = await site.http.post(f"/{CODE}/stop{VI}")
+    assert answer.status_code == 503
+    assert "chưa được ghi nhận" in answer.text
+    assert answer.text.count("<button") == 1
+
+
+# --- receipts
+
+
+async def test_a_signed_receipt_is_stored_under_its_public_address(site: Installation) -> None:
+    form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
+    signed = {"X-Twilio-Signature": "sig:https://ks.example/receipts/twilio?a=b"}
+    answer = await site.http.post("http://10.0.0.1/receipts/twilio?a=b", data=form, headers=signed)
+    assert answer.status_code == 204
+    assert site.ledger.receipts == [Receipt("twilio", "SM1", "delivered", None)]
+
+
+async def test_receipts_that_are_unsigned_of_nobody_or_of_no_news_are_not_stored(site: Installation) -> None:
+    form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
+    signed = {"X-Twilio-Signature": "sig:https://ks.example/receipts/twilio"}
+    assert (await site.http.post("/receipts/twilio", data=form)).status_code == 403
+    assert (await site.http.post("/receipts/nobody", data=form, headers=signed)).status_code == 404
+    assert (await site.http.post("/receipts/twilio", data=form | {"MessageStatus": "queued"}, headers=signed)).status_code == 204
+    assert (await site.get("/receipts/twilio")).status_code == 405
+    site.ledger.away = True
+    away = await site.http.post("/receipts/twilio", data=form, headers=signed)
+    assert (away.status_code, away.headers["retry-after"]) == (503, "7")
+    assert site.ledger.receipts == []
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/a/b/c", 404, "Không tìm thấy trang"),
+        ("DELETE", f"/{CODE}", 405, "không nhận yêu cầu"),
+        ("POST", f"/{CODE}/why", 405, "không nhận yêu cầu"),
+    ],
+)
+async def test_errors_are_sentences(site: Installation, method: str, path: str, status: int, words: str) -> None:
+    answer = await site.http.request(method, path)
+    assert answer.status_code == status
+    assert words in answer.text
+    assert 'data-page="error"' in answer.text
+    if status == 405 and method == "DELETE":
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+async def test_a_program_gets_one_shape_of_error(site: Installation) -> None:
+    answer = await site.get("/a/b/c", accept="application/json")
+    assert answer.json()["error"]["status"] == 404
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_too_much_is_refused(site: Installation, declared: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"Q0=" + b"1" * 1_000 + b"&"
+
+    body = {"content": b"Q0=" + b"1" * 20_000} if declared else {"content": chunks()}
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await site.http.post(f"/{CODE}", headers=headers, **body)
+    assert answer.status_code == 413
+    assert "Nội dung gửi quá lớn" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("application/x-www-form-urlencoded", b"form=%ff%fe&Q0=%80&&&=;"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=Q0; filename=a\r\n\r\n1\r\n--x--"),
+        ("multipart/form-data", b"nonsense"),
+        ("application/json", b'{"Q0": 1}'),
+        ("application/x-www-form-urlencoded", b"&".join(b"Q0=1" for _ in range(100))),
+    ],
+)
+async def test_forms_no_browser_sends_are_refused_without_a_fault_of_ours(site: Installation, kind: str, content: bytes) -> None:
+    answer = await site.http.post(f"/{CODE}", content=content, headers={"content-type": kind})
+    assert answer.status_code == 400
+    assert site.log.records == []
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(fields=st.dictionaries(st.text(max_size=6) | st.sampled_from(["Q0", "Q7"]), st.text(max_size=6) | st.sampled_from(["1", "6", "na"])))
+async def test_whatever_is_sent_with_a_good_form_nothing_unasked_is_recorded(site: Installation, fields: dict[str, str]) -> None:
+    page = await site.get(f"/{CODE}")
+    answer = await site.http.post(f"/{CODE}", data={**fields, "form": sealed_in(page)})
+    good = set(fields) - {"form"} == {"Q0"} and fields["Q0"] in ("1", "2", "3", "4", "5", "na")
+    assert answer.status_code == (303 if good else 422)
+    assert all(set(f.answers) == {"Q0"} and f.answers["Q0"] in (None, 1, 2, 3, 4, 5) for f in site.log.answers())
+
+
+async def test_the_notice_names_how_long_and_how_to_refuse(site: Installation) -> None:
+    for path in (f"/{CODE}/why{VI}", f"/notice{VI}", f"/{VI}"):
+        page = await site.get(path)
+        assert page.status_code == 200
+        for words in ("30 ngày", "1022", "Không muốn được hỏi nữa", "Trung tâm Phục vụ hành chính công"):
+            assert words in page.text
+    assert f'href="/{CODE}?lang=vi"' in (await site.get(f"/{CODE}/why{VI}")).text
+
+
+def test_the_codes_of_these_tests_are_those_of_messages() -> None:
+    assert links.code(KEY, "s-1", "invitation", "sms") == CODE

@@ -1,0 +1,207 @@
+"""The words of messages: one segment, no name, complete in every language."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import Environment, meta
+
+from hailong.domain import links
+from hailong.events import MessageChannel
+from hailong.ports import Invalid
+from surveys import wording
+from surveys.texts import SMS_SEGMENTS, OfficersKind, Texts, segments
+
+TEXTS = Texts(wording.office())
+URL = "https://ks.hoabinh.gov.vn/" + links.code(b"k" * 32, "s", "invitation", "sms")
+UNTIL = date(2026, 4, 11)
+ALERT: dict[str, Any] = {
+    "unit": "05293", "unit_name": "Xã 07 (ví dụ)",
+    "sentence_vi": "Từ 12/2 có 34 người trả lời.", "sentence_en": "Since 12 February 34 people answered.",
+    "n": 1034, "satisfied": 650, "target": 0.87, "low": 0.66, "high": 0.804, "since": "2026-02-12", "until": "2026-03-12", "url": "http://127.0.0.1/a",
+}  # fmt: skip
+QUIET: dict[str, Any] = {
+    "on": "2026-03-12",
+    "raised": [],
+    "cleared": [],
+    "open": 2,
+    "answers": 4812,
+    "dead_letters": 0,
+    "parts": [{"name": "send", "ok": True}],
+}
+CHARGES: dict[str, Any] = {"unit": "05293", "unit_name": "Xã 07", "on": "2026-03-11"}
+PAYLOADS: dict[str, dict[str, Any]] = {"alert_raised": ALERT, "alert_cleared": ALERT, "digest": QUIET, "charges": CHARGES}
+
+
+def invitation(channel: MessageChannel, language: str, url: str = URL, stop_url: str = f"{URL}/stop") -> Any:
+    return TEXTS.invitation(channel, language, url=url, stop_url=stop_url, until=UNTIL)
+
+
+def test_the_sms_is_the_registered_text_word_for_word() -> None:
+    said = invitation("sms", "vi")
+    skeleton = "HCC HOABINH: Moi Ong/Ba danh gia viec giai quyet ho so vua tra ket qua (1 phut): {} Tu choi nhan tin: goi 1022"
+    assert said.text == skeleton.format(URL)
+    assert (said.segments, said.subject, said.html) == (1, "", None)
+    assert 140 <= len(said.text) <= 160
+
+
+@pytest.mark.parametrize("language", ["vi", "en", "mtq"])
+def test_an_sms_is_one_segment_with_brand_link_and_the_way_out(language: str) -> None:
+    said = invitation("sms", language)
+    assert said.segments == SMS_SEGMENTS == 1
+    assert said.text.startswith("HCC HOABINH: ")
+    assert URL in said.text
+    assert "1022" in said.text
+
+
+def test_a_language_without_words_gets_vietnamese() -> None:
+    assert invitation("sms", "mtq") == invitation("sms", "vi") != invitation("sms", "en")
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_mail_says_the_same_as_text_and_as_html(language: str) -> None:
+    said = invitation("email", language)
+    for part in (said.text, said.html):
+        assert URL in part
+        assert f"{URL}/stop" in part
+        assert ("11/4/2026" if language == "vi" else "11 April 2026") in part
+        assert "1022" in part
+    assert said.html.startswith("<!doctype html>")
+    assert f'lang="{language}"' in said.html
+    assert said.subject
+    assert "\n" not in said.subject
+
+
+def test_html_is_escaped() -> None:
+    said = invitation("email", "vi", url='https://x/"><script>')
+    assert "<script>" not in said.html
+
+
+@pytest.mark.parametrize("channel", get_args(MessageChannel))
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_message_to_a_citizen_can_hold_no_name_procedure_or_dossier(channel: str, language: str) -> None:
+    """By construction: the templates have no place for them."""
+    allowed = {"brand", "hotline", "office", "url", "stop_url", "until", "language", "subject"}
+    files = list((wording.TEXTS / language).glob(f"invitation.{channel}.*"))
+    assert files
+    for file in files:
+        env = Environment()  # noqa: S701  # parsed only, never rendered
+        env.filters["day"] = str
+        assert meta.find_undeclared_variables(env.parse(file.read_text("utf-8"))) <= allowed
+
+
+def test_a_message_without_its_link_or_too_long_or_with_odd_letters_is_refused() -> None:
+    for reason, url in (("placeholder_missing", ""), ("too_many_segments", URL + "X" * 20), ("not_gsm", URL + "ế")):
+        with pytest.raises(Invalid) as refused:
+            invitation("sms", "vi", url=url)
+        assert refused.value.reason == reason
+    with pytest.raises(Invalid, match="stop_url: placeholder_missing"):
+        invitation("email", "vi", stop_url="")
+
+
+@pytest.mark.parametrize("kind", get_args(OfficersKind))
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_every_mail_to_officers_exists_in_every_language_and_is_composed(kind: OfficersKind, language: str) -> None:
+    said = TEXTS.officers(kind, language, PAYLOADS[kind])
+    assert said.subject
+    assert "{" not in said.subject + said.text
+    assert "\n\n\n\n" not in said.text
+    assert unicodedata.is_normalized("NFC", said.subject + said.text)
+
+
+@pytest.mark.parametrize(("kind", "field"), [(k, f) for k, p in PAYLOADS.items() for f in p if f != "url"])
+def test_a_missing_field_is_a_refusal_and_never_a_gap(kind: OfficersKind, field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        TEXTS.officers(kind, "vi", {k: v for k, v in PAYLOADS[kind].items() if k != field})
+    assert refused.value.reason == "placeholder_missing"
+    assert field in refused.value.detail
+
+
+def test_an_alert_speaks_in_its_sentence_and_with_its_figures() -> None:
+    said = TEXTS.officers("alert_raised", "vi", ALERT | {"event_id": "not used"})
+    assert said.subject == "Cảnh báo: Xã 07 (ví dụ) dưới mục tiêu 87\u00a0%"
+    for words in ("Từ 12/2 có 34 người trả lời.", "650 trong 1.034", "66–80\u00a0%", "từ 12/2/2026 đến 12/3/2026", "http://127.0.0.1/a"):
+        assert words in said.text
+    assert "vi phạm" not in said.text
+    assert "Since 12 February 34 people answered." in TEXTS.officers("alert_cleared", "en", ALERT).text
+
+
+def test_the_daily_mail_also_comes_when_nothing_happened() -> None:
+    said = TEXTS.officers("digest", "vi", QUIET)
+    assert said.subject == "hailong 12/3/2026: không có gì mới, mọi bộ phận hoạt động"
+    assert "Câu trả lời mới trong ngày qua: 4.812." in said.text
+    ill = QUIET | {"raised": [ALERT], "parts": [{"name": "send", "ok": True}, {"name": "judge", "ok": False, "note": "chậm 3 phút"}]}
+    told = TEXTS.officers("digest", "vi", ill)
+    assert told.subject == "hailong 12/3/2026: 1 cảnh báo mới, 0 cảnh báo đã hết, có bộ phận cần xem"
+    assert "- judge: chậm 3 phút" in told.text
+    assert "- send" not in told.text
+
+
+def test_the_confidential_mail_names_unit_and_day_and_takes_nothing_more() -> None:
+    said = TEXTS.officers("charges", "vi", CHARGES)
+    assert "Ngày 11/3/2026, một người trả lời khảo sát về Xã 07 (mã 05293)" in said.text
+    for more in ("dossier_code", "survey_id", "name", "answers"):
+        with pytest.raises(Invalid, match="charges: placeholder_missing"):
+            TEXTS.officers("charges", "vi", CHARGES | {more: "H28.12-250115-0042"})
+
+
+def test_an_unknown_kind_is_named() -> None:
+    with pytest.raises(Invalid, match="kind: unknown_kind"):
+        TEXTS.officers("weekly", "vi", {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("a" * 160, 1), ("a" * 161, 2), ("ế" * 70, 1), ("ế" * 71, 2), ("€" * 80, 1), ("€" * 81, 2), ("a" * 69 + "đ", 1)]
+)
+def test_segments_are_counted_as_carriers_do(text: str, count: int) -> None:
+    assert segments(text) == count
+
+
+@given(st.text(alphabet="ếộữàsx ", max_size=200))
+def test_composed_and_decomposed_text_cost_the_same(text: str) -> None:
+    assert segments(unicodedata.normalize("NFD", text)) == segments(text)
+
+
+def test_pages_and_questionnaires_speak_the_same_languages(tmp_path: Path) -> None:
+    words = wording.page_words()
+    assert set(words) == set(wording.library().current.languages)
+    for language in words:
+        (tmp_path / language).mkdir()
+        text = (wording.TEXTS / language / "pages.toml").read_text("utf-8")
+        (tmp_path / language / "pages.toml").write_text(text.replace('send = "', 'sent = "') if language == "en" else text)
+    with pytest.raises(ValueError, match=r"pages.toml \((vi|en)\): sen[dt] is missing"):
+        wording.page_words(tmp_path)
+
+
+def test_no_page_says_a_thing_in_two_ways() -> None:
+    """Placeholders of a text are the same in every language."""
+    words = wording.page_words()
+
+    def places(table: Any) -> list[str]:
+        if isinstance(table, dict):
+            return [p for v in table.values() for p in places(v)]
+        if isinstance(table, list):
+            return [p for v in table for p in places(v)]
+        return re.findall(r"\{(\w+)\}", table)
+
+    assert sorted(places(words["vi"])) == sorted(places(words["en"]))
+    assert {len(words[lang]["why"]["parts"]) for lang in words} == {6}
+
+
+def test_two_files_of_one_version_and_a_missing_questionnaire_are_refused(tmp_path: Path) -> None:
+    core = (wording.HERE / "questionnaires" / "core.toml").read_text("utf-8")
+    with pytest.raises(Exception, match="no questionnaire ttp-core"):
+        wording.library(tmp_path)
+    (tmp_path / "a.toml").write_text(core)
+    (tmp_path / "b.toml").write_text(core.replace("version = 1", "version = 2"))
+    assert wording.library(tmp_path).current.version == 2
+    (tmp_path / "c.toml").write_text(core)
+    with pytest.raises(Exception, match=r"c.toml: ttp-core version 1 stands in another file"):
+        wording.library(tmp_path)

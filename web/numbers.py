@@ -1,0 +1,33 @@
+"""Figures and days as people write them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+
+def number(value: int, language: str) -> str:
+    """4812 → ``4.812`` (vi), ``4,812`` (en)."""
+    said = f"{value:,}"
+    return said.replace(",", ".") if language == "vi" else said
+
+
+def percent(rate: float, language: str, decimals: int = 1) -> str:
+    """A fraction → percent: 0.843 → ``84,3 %`` (vi), ``84.3%`` (en). The space does not break."""
+    said = f"{100 * rate:.{decimals}f}"
+    return f"{said.replace('.', ',')}\u00a0%" if language == "vi" else f"{said}%"
+
+
+def interval(low: float, high: float, language: str) -> str:
+    """Two fractions → ``80–88 %``."""
+    return f"{100 * low:.0f}–{percent(high, language, 0)}"
+
+
+def day(value: date, language: str) -> str:
+    """``12/3/2026`` (vi), ``12 March 2026`` (en): English readers disagree about which number is the month."""
+    return f"{value.day} {value:%B} {value.year}" if language == "en" else f"{value.day}/{value.month}/{value.year}"
+
+
+def month(value: str, language: str) -> str:
+    """``2026-03`` → ``3/2026`` (vi), ``March 2026`` (en)."""
+    first = date.fromisoformat(f"{value}-01")
+    return f"{first:%B} {first.year}" if language == "en" else f"{first.month}/{first.year}"
