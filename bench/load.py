@@ -28,7 +28,7 @@ REGISTRY: Final = "hoa-binh"
 UNITS: Final = 24
 FIELDS: Final = ("land", "civil_status", "certification", "business", "construction")
 RESPONSE: Final = 0.25
-CHARGES: Final = 0.01
+CHARGES: Final = 0.1
 _PROVINCE: Final = "P17"
 _STEPS: Final[tuple[DeliveryState, ...]] = ("claimed", "handed_over", "delivered")
 
@@ -137,12 +137,13 @@ def about_of(fact: DossierClosed) -> About:
     )  # fmt: skip
 
 
-def item(n: int, now: datetime, run: str = "") -> dict[str, Any]:
-    """The n-th dossier as an upstream sends it to the intake: ended an hour ago, each with a number or an address of its own."""
+def item(n: int, now: datetime, run: str, only: str | None = None) -> dict[str, Any]:
+    """The n-th dossier of a run as an upstream sends it: ended an hour ago, with a number or an address (``only``) of its own."""
     unit = unit_code(n % UNITS)
-    contact = {"phone": f"09{10_000_000 + n}"} if n % 2 else {"email": f"c{n}@citizen.example"}
+    by_phone = n % 2 == 0 if only is None else only == "phone"
+    contact = {"phone": phone(n, run)} if by_phone else {"email": f"c{n}.{run}@citizen.example"}
     return {
-        "dossier_code": f"H28.{run or '12'}-260302-{n:06d}",
+        "dossier_code": f"H28.{run}-260302-{n:06d}",
         "status_code": 10,
         "received_at": (now - timedelta(days=3)).isoformat(),
         "finished_at": (now - timedelta(hours=1)).isoformat(),
@@ -153,3 +154,8 @@ def item(n: int, now: datetime, run: str = "") -> dict[str, Any]:
         "submission_channel": "counter",
         "contact": contact,
     }
+
+
+def phone(n: int, run: str) -> str:
+    """The n-th person's number; another one in every run (of at most 9, named by a digit)."""
+    return f"09{int(run)}{1_000_000 + n}"

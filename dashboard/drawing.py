@@ -14,11 +14,11 @@ _EDGE: Final = 4
 
 @dataclass(frozen=True)
 class Strip:
-    """x positions in a drawing of ``WIDTH``."""
+    """x positions in a drawing of ``WIDTH``; no ``rate`` where only a bound may be shown."""
 
     low: float
     high: float
-    rate: float
+    rate: float | None
     target: float
 
 
@@ -42,9 +42,9 @@ def _y(share: float, axis: float) -> float:
 
 def strip(row: Row, axis: float) -> Strip | None:
     """The interval of a row; None where there is no figure."""
-    if row.rate is None or row.low is None or row.high is None:
+    if row.low is None or row.high is None:
         return None
-    return Strip(_x(row.low, axis), _x(row.high, axis), _x(row.rate, axis), _x(row.target, axis))
+    return Strip(_x(row.low, axis), _x(row.high, axis), None if row.rate is None else _x(row.rate, axis), _x(row.target, axis))
 
 
 def course(row: Row, axis: float) -> Course | None:

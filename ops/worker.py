@@ -60,6 +60,8 @@ class Role:
         self.wiring = wiring
         self.role = role
         self.slot = slot
+        # In time-lapse the clock waits for everyone: a slow pulse there is a slow year.
+        self.pulse = 0.03 if wiring.settings.clock.startswith("file:") else 0.25
         self.worker = f"{role}-{slot}"
         self.ledger = wiring.ledger(self.worker)
         self.broken = wiring.settings.proof_break
@@ -75,7 +77,7 @@ class Role:
 
     def _send(self) -> Handler:
         w, s = self.wiring, self.wiring.settings
-        rules = SendingRules(s.send_parallel, s.lease_s, s.reconcile_after_s, s.retry_base_s)
+        rules = SendingRules(s.send_parallel, s.lease_s, s.reconcile_after_s, s.retry_base_s, poll_s=min(self.pulse, 0.1))
         kind = breaks.ClaimlessSender if self.broken == "claim" else Sender
         channels = w.channels()
         self.closing += [channel.close for channel in channels.values()]
@@ -86,7 +88,7 @@ class Role:
 
     def _count(self) -> Handler:
         counter = Counter(self.outbox, self.wiring.clock)
-        self.background.append(every(0.25, counter.days, "day records"))
+        self.background.append(every(self.pulse, counter.days, "day records"))
         return counter
 
     def _judge(self) -> Handler:
@@ -105,7 +107,7 @@ class Role:
         drop = self._drop_folder()
         daily = Daily(w, self.ledger, drop.alarm if drop else None)
         timer = Timer(self.outbox, w.clock, real_now, time.fromisoformat(s.digest_at), w.directory.office, daily.summary)
-        self.background.append(every(0.25, timer.round, "timer"))
+        self.background.append(every(self.pulse, timer.round, "timer"))
         self.background.append(every(1.0, self._housekeeping, "housekeeping"))
 
     def _drop_folder(self) -> DropFolder | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from hailong.domain.eligibility import Rules, Verdict, decide
 from hailong.events import DossierClosed, DossierReopened, SurveyDecided
-from hailong.ports import Clock, Decision, SlotForDecision, Transaction
+from hailong.ports import Clock, Decision, PendingRecord, SlotForDecision, Transaction
 from streams.guard import Item, Outbox, Refused
 
 PER_TRANSACTION: Final = 20
@@ -27,11 +27,17 @@ class Decider:
 
     async def __call__(self, batch: Sequence[Item]) -> Sequence[Refused]:
         refused: list[Refused] = []
-        for start in range(0, len(batch), PER_TRANSACTION):
-            part = batch[start : start + PER_TRANSACTION]
-            more, rows = await self._outbox.write(lambda tx, part=part: self._apply(tx, part))  # type: ignore[misc]
-            refused += more
-            await self._outbox.publish(rows)
+        written: list[PendingRecord] = []
+        try:
+            for start in range(0, len(batch), PER_TRANSACTION):
+                part = batch[start : start + PER_TRANSACTION]
+                more, rows = await self._outbox.write(lambda tx, part=part: self._apply(tx, part))  # type: ignore[misc]
+                refused += more
+                written += rows
+        except Exception:
+            await self._outbox.publish(written)  # what was committed before the one that failed: nobody else would publish it soon
+            raise
+        await self._outbox.publish(written)
         return refused
 
     def _apply(self, tx: Transaction, part: Sequence[Item]) -> list[Refused]:
@@ -43,25 +49,47 @@ class Decider:
         for item in part:
             fact = item.fact
             if isinstance(fact, DossierReopened):
-                if tx.reopen(fact.dossier_ref):
-                    desk.forget(fact.dossier_ref)
+                self._write(tx, desk, now)  # a dossier decided a moment ago must be found waiting
+                if tx.reopen(fact.dossier_ref) == "undecided":
+                    tx.put([self._reopened(fact, now)], now)
+                desk.forget(fact.dossier_ref)
             elif isinstance(fact, DossierClosed):
                 if fact.dossier_ref not in slots:
                     refused.append(Refused(item, "dossier_ref: the ledger knows no such dossier"))
                 elif desk.undecided(fact.dossier_ref):
-                    desk.decided(fact, self._verdict(fact, desk, now), self._draw(fact.dossier_ref))
-        tx.decide(desk.decisions)
-        tx.put([self._fact(*told, now) for told in desk.told], now)
+                    draw = self._draw(fact.dossier_ref)
+                    desk.decided(fact, self._verdict(fact, desk, now, draw), draw)
+        self._write(tx, desk, now)
         return refused
 
-    def _verdict(self, fact: DossierClosed, desk: _Desk, now: datetime) -> Verdict:
-        slot = desk.slots[fact.dossier_ref]
-        return decide(fact, slot, now, self._draw(fact.dossier_ref), desk.last_asked(slot), self._rules)
+    def _write(self, tx: Transaction, desk: _Desk, now: datetime) -> None:
+        tx.decide(desk.decisions)
+        tx.put([self._fact(*told, now) for told in desk.told], now)
+        desk.decisions.clear()
+        desk.told.clear()
 
-    def _fact(self, slot: SlotForDecision, verdict: Verdict, draw: float, last: datetime | None, now: datetime) -> SurveyDecided:
-        again = ":again" if slot.reason == "undecided_again" else ""
+    def _reopened(self, fact: DossierReopened, now: datetime) -> SurveyDecided:
+        """A dossier that goes on before anything was decided about its ending: not asked, until it ends again."""
         return SurveyDecided(
-            event_id=f"{slot.dossier_ref}:decided{again}",
+            event_id=f"decided:{fact.event_id}",
+            registry_id=self._registry_id,
+            dossier_ref=fact.dossier_ref,
+            asked=False,
+            reason="reopened",
+            rules_version=self._rules.version,
+            draw=self._draw(fact.dossier_ref),
+            decided_on=now.date(),
+        )
+
+    def _verdict(self, fact: DossierClosed, desk: _Desk, now: datetime, draw: float) -> Verdict:
+        slot = desk.slots[fact.dossier_ref]
+        return decide(fact, slot, now, draw, desk.last_asked(slot), self._rules)
+
+    def _fact(
+        self, fact: DossierClosed, slot: SlotForDecision, verdict: Verdict, draw: float, last: datetime | None, now: datetime
+    ) -> SurveyDecided:
+        return SurveyDecided(
+            event_id=f"decided:{fact.event_id}",
             registry_id=self._registry_id,
             dossier_ref=slot.dossier_ref,
             asked=verdict.asked,
@@ -79,12 +107,12 @@ class _Desk:
     def __init__(self, slots: dict[str, SlotForDecision]) -> None:
         self.slots = slots
         self.decisions: list[Decision] = []
-        self.told: list[tuple[SlotForDecision, Verdict, float, datetime | None]] = []
+        self.told: list[tuple[DossierClosed, SlotForDecision, Verdict, float, datetime | None]] = []
         self._done: set[str] = set()
         self._planned: dict[str, datetime] = {}
 
     def undecided(self, ref: str) -> bool:
-        return (self.slots[ref].reason or "").startswith("undecided") and ref not in self._done
+        return self.slots[ref].reason == "undecided" and ref not in self._done
 
     def forget(self, ref: str) -> None:
         self._done.add(ref)
@@ -95,7 +123,7 @@ class _Desk:
 
     def decided(self, fact: DossierClosed, verdict: Verdict, draw: float) -> None:
         slot = self.slots[fact.dossier_ref]
-        self.told.append((slot, verdict, draw, self.last_asked(slot)))
+        self.told.append((fact, slot, verdict, draw, self.last_asked(slot)))
         self._done.add(fact.dossier_ref)
         if verdict.asked and verdict.ask_at is not None:
             self._planned |= dict.fromkeys(slot.contacts, verdict.ask_at)

@@ -35,7 +35,8 @@ class Keeper:
         # What waits goes first: the pages of one form stay in order, and nobody waits for a log known to be away.
         if not self._spool.waiting:
             try:
-                await asyncio.wait_for(self._publisher.publish([record]), self._timeout)
+                async with asyncio.timeout(self._timeout):
+                    await self._publisher.publish([record])
                 return "acknowledged"
             except (Retryable, TimeoutError):
                 pass  # the record may be in the log all the same; its echo will have the same id

@@ -50,7 +50,9 @@ class Outbox:
                     self._log.warning("outbox waits", **telemetry.failure(away))
                 troubled = True
             try:
-                await asyncio.wait_for(self._wake.wait(), self._every)
+                # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
+                async with asyncio.timeout(self._every):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

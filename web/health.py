@@ -25,7 +25,8 @@ class Check:
     async def state(self) -> str:
         """``ok``, or what is wrong."""
         try:
-            await asyncio.wait_for(self.probe(), self.timeout)
+            async with asyncio.timeout(self.timeout):
+                await self.probe()
         except TimeoutError:
             return f"no answer within {self.timeout:g} s"
         except (Retryable, Permanent) as away:

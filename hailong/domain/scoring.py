@@ -4,7 +4,8 @@ Satisfied = 4 or 5 on the scale of 1–5; the rate is satisfied ÷ n, where "not
 (E. B. Wilson 1927; Brown, Cai & DasGupta 2001 for its use with small n), two-sided 95 %.
 
 Privacy: fewer than ``PRIVACY_LIMIT`` answers are not shown at all; when that hides exactly one unit of a list whose total is shown,
-the next smallest is hidden too; what the unit's own desk sees moves in steps of ``STEP`` answers.
+the next smallest is hidden too; what the unit's own desk sees moves in steps of ``STEP`` answers, and where all its people said
+the same, only the end of the interval is shown, which tells nobody what a single one said.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ SATISFIED: Final = 4
 
 Standing = Literal["below", "reached", "open", "few"]
 Hidden = Literal["few", "neighbour"]
+Bound = Literal["at_least", "at_most"]
 Version = dict[str, dict[int, int]]
 """topic → partition → first offset that is not in the figures."""
 
@@ -162,7 +164,8 @@ class TrendPoint:
 
 @dataclass(frozen=True)
 class Row:
-    """A figure as it may be shown. Under the limit everything that counts answers is None."""
+    """A figure as it may be shown. Under the limit everything that counts answers is None. With ``bound`` set, ``satisfied``,
+    ``scores`` and ``rate`` are None and the share is at least ``low`` or at most ``high``."""
 
     unit: str
     name: str
@@ -181,6 +184,7 @@ class Row:
     standing: Standing
     suppressed: bool
     hidden: Hidden | None = None
+    bound: Bound | None = None
     trend: tuple[TrendPoint, ...] = field(default=())
 
 
@@ -255,7 +259,8 @@ def rows(figures: Figures, filters: Filters, units: dict[str, UnitInfo], step: i
     shown = []
     for unit in asked:
         taken_back = figures.latest.get(unit, ())[: cells[unit].answered % step]
-        shown.append(_row(units[unit], stepped[unit], hidden.get(unit), trend(_course(months.get(unit, {}), taken_back))))
+        bound = _bound(stepped[unit]) if step > 1 else None
+        shown.append(_row(units[unit], stepped[unit], hidden.get(unit), bound, trend(_course(months.get(unit, {}), taken_back))))
     return shown, total(stepped.values())
 
 
@@ -273,8 +278,15 @@ def _course(months: dict[str, Counts], taken_back: Sequence[tuple[str, int]]) ->
     return course
 
 
-def _row(unit: UnitInfo, cell: Counts, hidden: Hidden | None, course: tuple[TrendPoint, ...]) -> Row:
+def _bound(cell: Counts) -> Bound | None:
+    if cell.satisfied == cell.n:
+        return "at_least"
+    return "at_most" if cell.satisfied == 0 else None
+
+
+def _row(unit: UnitInfo, cell: Counts, hidden: Hidden | None, bound: Bound | None, course: tuple[TrendPoint, ...]) -> Row:
     hide = hidden is not None or cell.n < PRIVACY_LIMIT
+    same = hide or bound is not None
     low, high = wilson(cell.satisfied, cell.n)
     return Row(
         unit=unit.code,
@@ -285,14 +297,15 @@ def _row(unit: UnitInfo, cell: Counts, hidden: Hidden | None, course: tuple[Tren
         reached=cell.reached,
         answered=None if hide else cell.answered,
         n=None if hide else cell.n,
-        satisfied=None if hide else cell.satisfied,
-        scores=None if hide else cell.scores,
-        rate=None if hide else rate(cell.satisfied, cell.n),
+        satisfied=None if same else cell.satisfied,
+        scores=None if same else cell.scores,
+        rate=None if same else rate(cell.satisfied, cell.n),
         low=None if hide else low,
         high=None if hide else high,
         target=unit.target,
         standing="few" if hide else standing(cell.satisfied, cell.n, unit.target),
         suppressed=hide,
         hidden=hidden or ("few" if hide else None),
+        bound=None if hide else bound,
         trend=course,
     )

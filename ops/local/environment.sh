@@ -140,10 +140,15 @@ environment() {
     stands "$1" && return
     take_lock
     stands "$1" && { unlock; lock=; return; } # the one we waited for has made it
-    pip_in=environment fresh=
-    if [ -e "$making" ] || ! version "$python" >/dev/null || ! run_pip --version >/dev/null 2>&1; then
+    fresh=
+    if [ -e "$making" ] || ! version "$python" >/dev/null; then
         find_python
         create
+    elif "$python" -m pip --version >/dev/null 2>&1; then
+        pip_in=environment
+    else
+        find_python
+        pip_in=base
     fi
     install "$1" || explain
     # The broker's jars come from another repository, which some networks close: then `up` refuses, and the rest works.

@@ -29,7 +29,16 @@ from ops.local.supervisor import Child, Ready, Status, Supervisor
 
 ROLES: Final = ("decide", "send", "count", "judge", "archive", "timer")
 SITES: Final = ("intake", "survey", "dashboard")
-_GIVEN_HOLDS: Final = ("survey_url", "dashboard_url", "intake_url", "receipts_url", "officers_file", "intake_keys_file", "spread_minutes", "slot_minutes")
+_GIVEN_HOLDS: Final = (
+    "survey_url",
+    "dashboard_url",
+    "intake_url",
+    "receipts_url",
+    "officers_file",
+    "intake_keys_file",
+    "spread_minutes",
+    "slot_minutes",
+)
 """Settings a person may set for a local stack too: they hold where they differ from the default."""
 
 

@@ -14,7 +14,7 @@ from ops.proof.evidence import Evidence, LogRecord
 UNKNOWN_PER_KILL: Final = 20
 THANKED_SHARE: Final = 0.95
 _REASONS: Final[dict[str, frozenset[str | None]]] = {
-    "asked": frozenset({None, "unknown", "opted_out", "reopened"}),
+    "asked": frozenset({None, "unknown", "opted_out"}),
     "undeliverable": frozenset({"undeliverable", "unknown"}),
 }
 _PHONE: Final = re.compile(r"(?:\+|%2B)?84\d{9}|0\d{9}")
@@ -70,7 +70,10 @@ def _outcome_faults(e: Evidence) -> Iterator[str]:
         if slot is None:
             yield f"dossier #{n}: {'confirmed' if code in e.acknowledged else 'never confirmed'}, and unknown to the ledger"
             continue
-        yield from _one_outcome(n, sent.expected, slot, len(decided[slot.dossier_ref]))
+        if not (code in e.reopened and slot.reason == "reopened"):
+            yield from _one_outcome(n, sent.expected, slot)
+        if len(decided[slot.dossier_ref]) != 1:
+            yield f"dossier #{n}: {len(decided[slot.dossier_ref])} decisions in the log"
     if len(e.dead) != e.poison:
         yield f"{e.poison} records were poison, {len(e.dead)} are dead letters"
     for letter in e.dead:
@@ -78,9 +81,7 @@ def _outcome_faults(e: Evidence) -> Iterator[str]:
             yield f"dead letter {letter.id} has no reason"
 
 
-def _one_outcome(n: int, expected: str, slot: Any, decisions: int) -> Iterator[str]:
-    if decisions != 1:
-        yield f"dossier #{n}: {decisions} decisions in the log"
+def _one_outcome(n: int, expected: str, slot: Any) -> Iterator[str]:
     if slot.outcome == "waiting":
         yield f"dossier #{n}: still waiting ({slot.reason}) after all was quiet"
     allowed = _REASONS.get(expected, frozenset({expected}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -20,7 +21,7 @@ from ops.proof.population import Person
 TRIES: Final = 14
 _UNDER_WAY: Final = "có thể vẫn đến nơi"
 """What the page says when it cannot promise yet that nothing more arrives: whoever reads it tries again."""
-_LINK: Final = re.compile(r"https?://\S+?/([0-9A-Z]{12,26})(?![0-9A-Z/])")
+LINK: Final = re.compile(r"https?://\S+?/([0-9A-Z]{12,26})(?![0-9A-Z/])")
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Citizens:
             return after
         for message in sorted(messages, key=lambda m: m["n"]):
             after = max(after, message["n"])
-            found, person = _LINK.search(message["body"]), self.people.get(message["to"])
+            found, person = LINK.search(message["body"]), self.people.get(message["to"])
             if found is None or person is None or found[1] in self.visits:
                 continue
             visit = self.visits[found[1]] = Visit(found[1], person.score, wanted_out=person.stops)
@@ -98,35 +99,45 @@ class Citizens:
         visit.given_up = True
 
     async def _answer(self, client: httpx.AsyncClient, visit: Visit) -> bool:
-        form = _Form.read(await _page(client, f"{self.site}/{visit.code}"))
-        if form.page in ("thanks", "already"):
-            # An earlier try got through although its answer was lost on the way: the page thanks for it now.
-            visit.thanked = True
-            return True
-        visit.posted += 1
-        answer = await client.post(f"{self.site}{form.action}", data={"form": form.sealed, "Q0": str(visit.score)})
-        if answer.status_code != 303:
-            return False
-        visit.thanked = True
-        await self._reasons(client, visit, answer.headers["location"])
-        return True
-
-    async def _reasons(self, client: httpx.AsyncClient, visit: Visit, onward: str) -> None:
-        """Q7 after a low score; who does not get through here has answered all the same."""
-        if visit.score > 3:
-            return
-        form = _Form.read(await _page(client, f"{self.site}{onward}"))
-        if form.page == "ask-2":
-            sent = await client.post(f"{self.site}{form.action}", data={"form": form.sealed, "Q7": ["slow", "attitude"]})
-            visit.gave_reasons = sent.status_code == 303
+        return await answer(client, self.site, visit, ("slow", "attitude"))
 
     async def _stop(self, client: httpx.AsyncClient, visit: Visit) -> bool:
-        answer = await client.post(f"{self.site}/{visit.code}/stop")
-        page = _Form.read(answer.text).page
-        if answer.status_code == 200 and page == "stopped" and _UNDER_WAY not in answer.text:
-            visit.opted_out_at = datetime.now(UTC)
-            return True
+        return await opt_out(client, self.site, visit)
+
+
+async def answer(client: httpx.AsyncClient, site: str, visit: Visit, reasons: Sequence[str]) -> bool:
+    """Open the link and answer as ``visit`` says; whether the page gave thanks. Raises httpx.HTTPError when it cannot be reached."""
+    form = _Form.read(await _page(client, f"{site}/{visit.code}"))
+    if form.page in ("thanks", "already"):
+        # An earlier try got through although its answer was lost on the way: the page thanks for it now.
+        visit.thanked = True
+        return True
+    visit.posted += 1
+    told = await client.post(f"{site}{form.action}", data={"form": form.sealed, "Q0": str(visit.score)})
+    if told.status_code != 303:
         return False
+    visit.thanked = True
+    if visit.score <= 3:
+        await _give_reasons(client, site, visit, told.headers["location"], reasons)
+    return True
+
+
+async def _give_reasons(client: httpx.AsyncClient, site: str, visit: Visit, onward: str, reasons: Sequence[str]) -> None:
+    """Q7 after a low score; who does not get through here has answered all the same."""
+    form = _Form.read(await _page(client, f"{site}{onward}"))
+    if form.page == "ask-2" and reasons:
+        sent = await client.post(f"{site}{form.action}", data={"form": form.sealed, "Q7": list(reasons)})
+        visit.gave_reasons = sent.status_code == 303
+
+
+async def opt_out(client: httpx.AsyncClient, site: str, visit: Visit) -> bool:
+    """Press the one button; whether the page confirmed without reserve."""
+    told = await client.post(f"{site}/{visit.code}/stop")
+    page = _Form.read(told.text).page
+    if told.status_code == 200 and page == "stopped" and _UNDER_WAY not in told.text:
+        visit.opted_out_at = datetime.now(UTC)
+        return True
+    return False
 
 
 async def _page(client: httpx.AsyncClient, url: str) -> str:

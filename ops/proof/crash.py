@@ -77,7 +77,7 @@ class Load:
     refused: dict[str, str] = field(default_factory=dict)
     poison: int = 0
     reposted: int = 0
-    reopened: int = 0
+    reopened: set[str] = field(default_factory=set)
 
 
 class Crash:
@@ -112,7 +112,13 @@ class Crash:
             await reading
             await self._quiet(citizens)
             evidence = Evidence(
-                self._load.population.made, self._load.acknowledged, self._load.refused, self._load.poison, citizens.visits, self._killed
+                self._load.population.made,
+                self._load.acknowledged,
+                self._load.refused,
+                self._load.reopened,
+                self._load.poison,
+                citizens.visits,
+                self._killed,
             )
             checks = all_checks(await gather(evidence, stack.settings, self._data))
             checks.insert(4, await self._rebuilt(stack))
@@ -121,7 +127,7 @@ class Crash:
     def _report(self, checks: list[Check], e: Evidence, seconds: float) -> dict[str, Any]:
         counts = {
             "dossiers": len(e.sent), "confirmed": len(e.acknowledged), "refused": len(e.refused), "poison": e.poison,
-            "sent_again": self._load.reposted, "reopened": self._load.reopened, "messages": len(e.messages),
+            "sent_again": self._load.reposted, "reopened": len(self._load.reopened), "messages": len(e.messages),
             "thanked": sum(v.thanked for v in e.visits.values()), "opted_out": sum(v.opted_out_at is not None for v in e.visits.values()),
             "counted": len(e.counted), "killed": dict(sorted(self._killed.items())), "seconds": round(seconds, 1),
         }  # fmt: skip
@@ -182,7 +188,7 @@ class Crash:
             self._load.reposted += 1
             await self._hand_in(client, [sent.item])
         else:
-            self._load.reopened += 1
+            self._load.reopened.add(sent.item["dossier_code"])
             later = datetime.fromisoformat(sent.item["finished_at"]) + timedelta(hours=1)
             await self._hand_in(client, [sent.item | {"status_code": 4, "occurred_at": later.isoformat()}])
 

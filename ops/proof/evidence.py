@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from hailong.events import TOPICS, dead_topic
@@ -22,7 +21,6 @@ from ops.carrier import evidence as carrier
 from ops.proof.citizens import Visit
 from ops.proof.population import Sent
 from ops.wiring import Wiring
-from sinks.ledger import schema as t
 
 _TOKEN: Final = re.compile(r"/([0-9A-Z]{26}|[0-9A-Z]{12})(?![0-9A-Z])")
 
@@ -58,6 +56,8 @@ class Evidence:
     """Dossier codes whose intake was confirmed (HTTP 202, or taken by the importer)."""
     refused: dict[str, str]
     """Dossier code → reason, of those intake refused."""
+    reopened: set[str]
+    """Dossier codes that were said to go on after all."""
     poison: int
     """Records put into the log that are no facts."""
     visits: Mapping[str, Visit]
@@ -150,10 +150,10 @@ def _value(topic: str, value: bytes | None) -> Any:
 def _ledger(e: Evidence, wiring: Wiring) -> None:
     ledger = wiring.ledger("proof")
     with ledger.read() as reader:
-        e.slots = {r.dossier_ref: r for r in reader.conn.execute(sa.select(t.slots))}
-        e.claims = list(reader.conn.execute(sa.select(t.claims)))
+        e.slots = {r.dossier_ref: r for r in reader.slots()}
+        e.claims = reader.claims()
         e.dead = reader.dead_letters(("waiting", "replayed", "dropped"))
-        by_hash = {r.code_hash: r.survey_id for r in reader.conn.execute(sa.select(t.codes))}
+        by_hash = reader.surveys_by_code()
     for code in {m.code for m in e.messages} | set(e.visits):
         if (survey := by_hash.get(wiring.tools.code_hash(code))) is not None:
             e.survey_of[code] = survey

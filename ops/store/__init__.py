@@ -7,11 +7,12 @@ One line on stdout when it is ready. Exit codes: 0 stopped by SIGTERM or SIGINT;
 acknowledged is there); 2 it cannot start, and a sentence on stderr says what, why, and what to do.
 
 Supported
-- GET (reads only) and POST, /ping, /replicas_status; the query in the URL, the body, or both; multipart and urlencoded forms;
+- GET (reads only) and POST, /ping, /replicas_status; the query in the URL, the body, or both (`curl -d` too); multipart forms;
   external data (sent as temporary tables); `param_x` binds; engine settings in the URL; `database`, `default_format`, `query_id`
   (one at a time), `wait_end_of_query`, `readonly`; HEAD and GET / answer "Ok.".
 - Every output format of the engine, streamed: Native block by block, the others as the engine writes them.
-- INSERT … FORMAT, … VALUES, … SELECT, … SELECT … FROM input(…); data of any size goes through in constant memory.
+- INSERT … FORMAT, … VALUES, … SELECT, … SELECT … FROM input(…); data is passed on in pieces of
+  a megabyte (through a table in memory for input()).
 - Sessions: `session_id`, `session_timeout`, `session_check`, temporary tables, SET and USE that last; parallel use is code 373.
 - Bodies in gzip, deflate, zstd, lz4, both ways (`Accept-Encoding` counts with `enable_http_compression=1`);
   `decompress=1` (native framing; its checksums are not verified).
@@ -25,9 +26,11 @@ Supported
 Not supported
 - `compress=1` (native framing of answers; code 48), brotli, TLS, JWT, proxies, users, roles, row policies, quotas, `/play`.
   With --password-file there is one password and any user name.
-- `client_protocol_version`: Native is always sent in the form of version 0, which clients must accept.
+- `client_protocol_version`: Native is always sent in the form of version 0, which clients must accept; in it a column of type
+  DateTime('zone') arrives without its zone (DateTime64 keeps it).
 - Reading and writing the machine's files by SQL (file(), INTO OUTFILE, FROM INFILE): refused.
 - system.query_log and the other log tables do not exist; `X-ClickHouse-Progress` headers are not sent.
 - Custom settings (prefix SQL_): unknown, code 115.
-- The database `default` is of engine Overlay, not Atomic: CREATE DATABASE before you create tables.
+- The database `default` is of engine Overlay, not Atomic, and must never be dropped: CREATE DATABASE before you create tables.
+- SHOW CREATE TABLE of system tables.
 """

@@ -6,6 +6,7 @@ thread, one call at a time. The engine is not fork-safe: nothing here forks.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -30,9 +31,12 @@ _CONFIG = """<clickhouse>
   <merge_tree><fsync_after_insert>1</fsync_after_insert><fsync_part_directory>1</fsync_part_directory></merge_tree>
 </clickhouse>
 """
-# SQL of a client must not read or write the files of the account the store runs under.
+# SQL of a client must not read or write the files of the account the store runs under. The profile takes back what chDB, as an
+# embedded engine, sets otherwise than a server.
 _USERS = """<clickhouse>
-  <profiles><default></default></profiles>
+  <profiles><default>
+    <implicit_select>0</implicit_select><allow_introspection_functions>0</allow_introspection_functions>
+  </default></profiles>
   <users><default>
     <password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
     <grants><query>GRANT ALL ON *.* WITH GRANT OPTION</query><query>REVOKE FILE ON *.*</query></grants>
@@ -205,11 +209,18 @@ class Engine:
     def __init__(self, folder: Path, memory: int) -> None:
         self.folder = folder
         self._connection = f"{folder}?config-file={_write_config(folder, memory)}"
+        if _locked(folder):
+            raise CannotOpen(
+                f"The data folder {folder} is in use by another store{_holder(folder)}. "
+                "Use that one, or stop it first, or choose another --data."
+            )
         try:
             self._keeper = Handle(self._connection)
             self.version, self.timezone = self._about()
         except (RuntimeError, failures.Refused) as error:
-            raise CannotOpen(_why_not(folder, error)) from error
+            raise CannotOpen(
+                f"The data folder {folder} cannot be opened: {error}. Look at its rights and free space, or restore it from a backup."
+            ) from error
 
     def handle(self) -> Handle:
         """A new handle, in database `default` with default settings."""
@@ -252,13 +263,16 @@ def _write_config(folder: Path, memory: int) -> Path:
     return config
 
 
-def _why_not(folder: Path, error: Exception) -> str:
-    if "Cannot lock file" in str(error):
-        return (
-            f"The data folder {folder} is in use by another store{_holder(folder)}. "
-            "Use that one, or stop it first, or choose another --data."
-        )
-    return f"The data folder {folder} cannot be opened: {error}. Look at its rights and free space, or restore it from a backup."
+def _locked(folder: Path) -> bool:
+    """Whether an engine holds the folder. Asked first, because chDB itself says it on stderr only."""
+    try:
+        with (folder / "status").open() as status:
+            fcntl.flock(status, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _holder(folder: Path) -> str:

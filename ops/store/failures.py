@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 SYNTAX_ERROR: Final = 62
+UNKNOWN_TABLE: Final = 60
 UNKNOWN_SETTING: Final = 115
 NOT_IMPLEMENTED: Final = 48
 READONLY: Final = 164
@@ -25,6 +26,7 @@ UNKNOWN: Final = 1002
 
 _NAMES: Final = {
     SYNTAX_ERROR: "SYNTAX_ERROR",
+    UNKNOWN_TABLE: "UNKNOWN_TABLE",
     UNKNOWN_SETTING: "UNKNOWN_SETTING",
     NOT_IMPLEMENTED: "NOT_IMPLEMENTED",
     READONLY: "READONLY",
@@ -85,6 +87,13 @@ def from_engine(error: Exception) -> Refused:
         names = re.findall(r"\(([A-Z][A-Z0-9_]{3,})\)", text)
         body = re.sub(r"(?:\.? \([A-Z][A-Z0-9_]{3,}\))+$", "", _VERSION_INSIDE.sub("", text))
         refused.text = f"{body}. ({names[-1]})" if names else body
+    return refused
+
+
+def in_default_database(refused: Refused, sql: bytes) -> Refused:
+    """chDB takes an unknown name in the database `default` for a file, which it may not read; a server says 60."""
+    if refused.code == ACCESS_DENIED and "READ ON FILE" in refused.text and not re.search(rb"(?i)\bfile\s*\(", sql):
+        return Refused(UNKNOWN_TABLE, "Unknown table expression identifier: a table of this query does not exist in database default.")
     return refused
 
 

@@ -113,15 +113,18 @@ class Store:
         text, rest, statement = await _statement(request, ask)
         _permit(statement, ask)
         manner = replace(manner, format=_format(statement, ask))
-        async with self._context(ask, statement) as (handle, session):
-            if statement.kind in {"insert", "insert_input"}:
-                return await self._insert(handle, ask, manner, statement, text, rest)
-            if statement.kind == "rows":
-                return await self._rows(request, handle, ask, manner, statement, text)
-            return await self._other(handle, session, ask, manner, statement, text)
+        async with self._context(ask) as (handle, session):
+            try:
+                if statement.kind in {"insert", "insert_input"}:
+                    return await self._insert(handle, ask, manner, statement, text, rest)
+                if statement.kind == "rows":
+                    return await self._rows(request, handle, ask, manner, statement, text)
+                return await self._other(handle, session, ask, manner, statement, text)
+            except failures.Refused as refused:
+                raise failures.in_default_database(refused, text) from refused
 
     @asynccontextmanager
-    async def _context(self, ask: Ask, statement: statements.Statement) -> AsyncIterator[tuple[Handle, Session | None]]:
+    async def _context(self, ask: Ask) -> AsyncIterator[tuple[Handle, Session | None]]:
         """A handle with the request's database, settings and external tables; what it leaves behind is taken back."""
         loop = asyncio.get_running_loop()
         session = None

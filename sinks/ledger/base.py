@@ -67,7 +67,7 @@ class Base:
         if not rows:
             return 0
         dialect = postgresql if self.conn.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table).on_conflict_do_nothing()
+        statement = dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
         return self.conn.execute(statement, list(rows) if len(rows) > 1 else dict(rows[0])).rowcount
 
     def locked(self, statement: sa.Select[Any], skip: bool = False) -> sa.Select[Any]:
@@ -95,13 +95,11 @@ class Base:
         """(event id, record) pairs into the outbox; the ids of those that were not there."""
         if not records:
             return []
-        ids = [event_id for event_id, _ in records]
-        before = set(self.conn.execute(sa.select(t.outbox.c.event_id).where(t.outbox.c.event_id.in_(ids))).scalars())
-        new = [(event_id, record) for event_id, record in records if event_id not in before]
-        self.insert_new(t.outbox, [row_of(self.writer, record, event_id) for event_id, record in new])
-        found = self.conn.execute(sa.select(t.outbox.c.event_id, t.outbox.c.id).where(t.outbox.c.event_id.in_(ids)))
-        number = {row.event_id: row.id for row in found}
-        written = [PendingRecord(number[event_id], record) for event_id, record in new]
+        dialect = postgresql if self.conn.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(t.outbox).on_conflict_do_nothing().returning(t.outbox.c.event_id, t.outbox.c.id)
+        inserted = self.conn.execute(statement, [row_of(self.writer, record, event_id) for event_id, record in records])
+        number = {row.event_id: row.id for row in inserted}
+        written = [PendingRecord(number.pop(event_id), record) for event_id, record in records if event_id in number]
         self.written += sorted(written, key=lambda w: w.id)
         return [w.id for w in written]
 

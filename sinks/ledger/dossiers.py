@@ -157,13 +157,13 @@ class Dossiers(Base):
         again = sa.update(t.due).where(mine).values(state="waiting", lease_until=None, due_at=b("b_at"), payload=b("b_payload"))
         self.conn.execute(again, [{"b_ref": d.survey_id, "b_at": d.ask_at, "b_payload": _channel(d)} for d in asked])
 
-    def reopen(self, dossier_ref: str) -> bool:
-        """A dossier goes on: an invitation that still waits is withdrawn. False when there was none waiting."""
+    def reopen(self, dossier_ref: str) -> str | None:
+        """A dossier goes on: what still waits is withdrawn; what it waited for (``undecided``, ``not_before``), None if it did not."""
         slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.dossier_ref == dossier_ref))).first()
         if slot is None or slot.outcome != "waiting" or slot.reason not in ("not_before", "undecided"):
-            return False
+            return None
         self.withdraw(slot, "reopened")
-        return True
+        return str(slot.reason)
 
     def withdraw(self, slot: Any, reason: str) -> None:
         """The invitation of this slot will not be sent; the asking planned for its contacts is free again."""

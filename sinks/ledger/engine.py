@@ -21,6 +21,8 @@ from sinks.ledger.settling import Settling
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 15_000
+_PACE = ("cache_size=-65536", "wal_autocheckpoint=8000")
+"""64 MB of pages, and a checkpoint every 32 MB: keys are hashes, so the same pages are written again and again in between."""
 
 
 class Tx(Settling, Answering, Judging):
@@ -38,7 +40,7 @@ def _engine(url: str, password: str | None) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's begin event below opens transactions, not the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON", *_PACE):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

@@ -42,6 +42,15 @@ class LedgerReader(Settling, Answering, Judging):
         """Messages claimed and not settled."""
         return self.conn.execute(sa.select(sa.func.count()).select_from(t.claims).where(t.claims.c.state == "claimed")).scalar_one()
 
+    def answers(self) -> int:
+        """Slots that were answered."""
+        return self.conn.execute(sa.select(sa.func.count()).select_from(t.answers)).scalar_one()
+
+    def handed_over(self) -> int:
+        """Messages a provider has accepted, officers' too."""
+        accepted = t.claims.c.state.in_(("handed_over", "delivered"))
+        return self.conn.execute(sa.select(sa.func.count()).select_from(t.claims).where(accepted)).scalar_one()
+
     def undecided(self) -> int:
         """Endings taken and not decided yet."""
         return self.conn.execute(sa.select(sa.func.count()).select_from(t.slots).where(t.slots.c.reason == "undecided")).scalar_one()
@@ -50,9 +59,17 @@ class LedgerReader(Settling, Answering, Judging):
         """Facts written and not yet in the log, of all writers."""
         return self.conn.execute(sa.select(sa.func.count()).select_from(t.outbox)).scalar_one()
 
-    def claims(self, limit: int = 1000) -> list[Any]:
-        """Messages as the ledger knows them, newest first (rows of the claims table)."""
-        return list(self.conn.execute(sa.select(t.claims).order_by(t.claims.c.real_claimed_at.desc(), t.claims.c.claim_id).limit(limit)))
+    def claims(self) -> list[Any]:
+        """Every row of the claims, for proofs."""
+        return list(self.conn.execute(sa.select(t.claims)))
+
+    def slots(self) -> list[Any]:
+        """Every row of the slots, for proofs."""
+        return list(self.conn.execute(sa.select(t.slots)))
+
+    def surveys_by_code(self) -> dict[str, str]:
+        """Hash of a link's code → survey_id, for proofs."""
+        return {r.code_hash: r.survey_id for r in self.conn.execute(sa.select(t.codes))}
 
     def messages(self, state: str | None, limit: int) -> list[tuple[Claimed, str]]:
         """Messages with their state, newest first; what was erased comes without its contact."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from clickhouse_connect.driver.client import Client
 
@@ -59,12 +60,12 @@ def database(url: str, *, empty: bool = False) -> Iterator[Settings]:
 
 
 class Wire:
-    """A TCP way to ClickHouse that can break: closed, or (``breaks``) after a request has passed and before its answer comes back."""
+    """A TCP way to ClickHouse that can break: before a request has passed, after it and before its answer comes back, or for good."""
 
     def __init__(self, url: str) -> None:
         host, port = url.removeprefix("http://").split(":")
         self._to = (host, int(port))
-        self.breaks = False
+        self.breaks: Literal["request", "answer"] | None = None
         self._ends: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -79,8 +80,8 @@ class Wire:
                 return
             far = socket.create_connection(self._to)
             self._ends += [near, far]
-            self._pump(near, far, lambda: False)
-            self._pump(far, near, lambda: self.breaks)
+            self._pump(near, far, lambda: self.breaks == "request")
+            self._pump(far, near, lambda: self.breaks == "answer")
 
     def _pump(self, source: socket.socket, sink: socket.socket, cut: Callable[[], bool]) -> None:
         def run() -> None:

@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -24,6 +23,9 @@ from ops.local.home import REPOSITORY
 from ops.local.ports import Ports
 from ops.local.refusal import Refusal
 
+# kafka-python 3.0.12 reads its schemas with calls that Python 3.11 (not 3.13) calls deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:DeprecationWarning")
+
 
 def run(*arguments: str) -> int:
     """The exit code of a command run in this process."""
@@ -33,7 +35,8 @@ def run(*arguments: str) -> int:
 
 
 def names(app: typer.Typer) -> set[str]:
-    return {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    commands = {one.name or getattr(one.callback, "__name__", "") for one in app.registered_commands}
+    return commands | {group.name or "" for group in app.registered_groups}
 
 
 def test_each_group_registers_the_commands_it_is_listed_with() -> None:
@@ -136,36 +139,13 @@ time.sleep(60)
     assert folder.owner() is None
 
 
-@pytest.fixture
-def as_nobody(tmp_path: Path) -> Iterator[dict[str, int]]:
-    """Arguments that run a process without the rights of root, where the tests have them; and a folder such a user may enter."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    yield {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
-
-
-def test_no_right_to_write_is_told_with_the_folder_and_the_next_step(tmp_path: Path, as_nobody: dict[str, int]) -> None:
+def test_no_right_to_write_is_told_with_the_folder_and_the_next_step(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
-    program = f"""
-import sys
-sys.path.insert(0, {str(REPOSITORY)!r})
-from pathlib import Path
-from ops.local.folder import DataFolder
-from ops.local.refusal import Refusal
-try:
-    DataFolder(Path({str(closed / "data")!r})).claim()
-except Refusal as refusal:
-    print(refusal)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd="/", **as_nobody)  # type: ignore[call-overload]
-    if "Permission denied" in done.stderr:
-        pytest.skip("the unprivileged user of this machine may not run this Python")
-    assert done.stdout == (
-        f"The data folder {closed / 'data'} cannot be used: Permission denied. "
-        "Give this user the right to write there, or choose another folder with --data.\n"
-    )
+    data = closed / "data" if os.getuid() else Path("/sys/hailong-data")  # where not even root may write
+    sentence = rf"The data folder {data} cannot be used: .+ Give this user the right to write there, or choose another folder with --data\."
+    with pytest.raises(Refusal, match=sentence):
+        DataFolder(data).claim()
 
 
 def fake_java(folder: Path, name: str, script: str) -> Path:

@@ -56,20 +56,26 @@ def house(tmp_path: Path) -> House:
     return House(root, path)
 
 
+Put = Callable[[str], None]
+
+
 @pytest.fixture
-def python(house: House) -> Callable[[str], None]:
+def whole_python(house: House) -> Put:
     """Puts the Python of these tests on the path under a name."""
-
-    def put(name: str) -> None:
-        house.put(name, f'exec "{Path(sys.executable).resolve()}" "$@"')
-
-    return put
+    return lambda name: house.put(name, f'exec "{Path(sys.executable).resolve()}" "$@"')
 
 
-def test_the_first_start_makes_the_environment_and_the_second_finds_it(house: House, python: Callable[[str], None], tmp_path: Path) -> None:
+@pytest.fixture
+def python(house: House) -> Put:
+    """The same, parted from its venv module as on Debian; pip is there. (Ten times faster than to put a pip into each environment.)"""
+    parted = '[ "$1 $2" = "-m venv" ] && [ "$3" != --without-pip ] && exit 1'
+    return lambda name: house.put(name, f'{parted}\nexec "{sys.executable}" "$@"')
+
+
+def test_the_first_start_makes_the_environment_and_the_second_finds_it(house: House, whole_python: Put, tmp_path: Path) -> None:
     house.put("python3.13", "echo 'pyenv: no such version' >&2; exit 127")
     house.put("python3.12", 'echo "3.9"')
-    python("python3")
+    whole_python("python3")
     first = house.start("status", "--json")
     home = house.root / ".hailong"
     assert first.returncode == 0, first.stderr
@@ -92,7 +98,7 @@ def test_the_first_start_makes_the_environment_and_the_second_finds_it(house: Ho
     assert house.start().stderr == ""
 
 
-def test_an_environment_for_development_will_do_and_a_half_made_one_is_made_anew(house: House, python: Callable[[str], None]) -> None:
+def test_an_environment_for_development_will_do_and_a_half_made_one_is_made_anew(house: House, python: Put) -> None:
     python("python3")
     assert house.start().returncode == 0
     venv = house.root / ".venv"
@@ -111,7 +117,7 @@ def test_an_environment_for_development_will_do_and_a_half_made_one_is_made_anew
     assert "Making the environment" in house.start().stderr
 
 
-def test_two_first_starts_at_once_make_one_environment(house: House, python: Callable[[str], None]) -> None:
+def test_two_first_starts_at_once_make_one_environment(house: House, python: Put) -> None:
     python("python3")
     env = {"PATH": str(house.path), "HOME": str(house.root), "PIP_NO_INDEX": "1"}
     argv = [str(house.root / "bin" / "hailong")]
@@ -123,7 +129,7 @@ def test_two_first_starts_at_once_make_one_environment(house: House, python: Cal
     assert not (house.root / ".venv.lock").exists()
 
 
-def test_a_lock_whose_holder_died_is_pushed_aside(house: House, python: Callable[[str], None]) -> None:
+def test_a_lock_whose_holder_died_is_pushed_aside(house: House, python: Put) -> None:
     python("python3")
     dead = subprocess.Popen(["true"])
     dead.wait()
@@ -145,7 +151,7 @@ def test_no_python_that_is_new_enough(house: House) -> None:
     assert not (house.root / ".venv").exists()
 
 
-def test_a_named_python_comes_first(house: House, python: Callable[[str], None]) -> None:
+def test_a_named_python_comes_first(house: House, python: Put) -> None:
     house.put("python3.13", 'echo "3.9"')
     python("mine")
     assert house.start(HAILONG_PYTHON=str(house.path / "mine")).returncode == 0
@@ -159,7 +165,7 @@ def test_a_python_without_its_venv_module(house: House) -> None:
     assert not (house.root / ".venv").exists()
 
 
-def test_no_network_and_not_set_up(house: House, python: Callable[[str], None]) -> None:
+def test_no_network_and_not_set_up(house: House, python: Put) -> None:
     python("python3")
     (house.root / "requirements.lock").write_text(f"unheard-of-package==1.0 --hash=sha256:{'0' * 64}\n")
     told = house.start()
@@ -171,7 +177,7 @@ def test_no_network_and_not_set_up(house: House, python: Callable[[str], None]) 
     assert house.start().returncode == 0, "begins anew"
 
 
-def test_a_lock_that_cannot_be_installed_leaves_an_environment_that_stood(house: House, python: Callable[[str], None]) -> None:
+def test_a_lock_that_cannot_be_installed_leaves_an_environment_that_stood(house: House, python: Put) -> None:
     python("python3")
     assert house.start().returncode == 0
     (house.root / ".venv" / "kept").touch()
@@ -182,7 +188,7 @@ def test_a_lock_that_cannot_be_installed_leaves_an_environment_that_stood(house:
     assert (house.root / ".venv" / "kept").exists()
 
 
-def test_a_folder_one_may_not_write_in_and_a_home_of_ones_own(house: House, python: Callable[[str], None], tmp_path: Path) -> None:
+def test_a_folder_one_may_not_write_in_and_a_home_of_ones_own(house: House, python: Put, tmp_path: Path) -> None:
     python("python3")
     (house.root / "not a folder").touch()
     told = house.start(HAILONG_HOME=str(house.root / "not a folder" / "home"))

@@ -96,7 +96,13 @@ def refused_start() -> Callable[..., tuple[int, str]]:
 
     def run(*arguments: str) -> tuple[int, str]:
         done = subprocess.run(
-            [sys.executable, "-m", "ops.store", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False, env=dict(os.environ)
+            [sys.executable, "-m", "ops.store", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+            env=dict(os.environ),
         )
         return done.returncode, done.stderr
 

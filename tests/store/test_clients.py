@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def client(store: Any) -> Iterator[Any]:
-    client = clickhouse_connect.get_client(host="127.0.0.1", port=store.port)
+    client = clickhouse_connect.get_client(host="127.0.0.1", port=store.port, tz_mode="aware")
     client.command("CREATE DATABASE IF NOT EXISTS facts")
     client.database = "facts"
     yield client
@@ -47,7 +47,7 @@ def test_rows_columns_raw_and_packed_inserts_arrive(client: Any, table: str) -> 
     assert {row[2] for row in rows} == {NOW}
 
 
-@pytest.mark.parametrize("compress", [False, "lz4", "zstd", "gzip", "deflate"])
+@pytest.mark.parametrize("compress", [False, "lz4", "zstd", "gzip"])
 def test_every_compression_there_and_back(store: Any, compress: Any) -> None:
     client = clickhouse_connect.get_client(host="127.0.0.1", port=store.port, compress=compress)
     client.command("CREATE TEMPORARY TABLE packed (n UInt64)")
@@ -103,7 +103,9 @@ def test_a_session_keeps_tables_and_settings_and_nothing_else_does(store: Any, c
     client.insert("mine", [[1]], column_names=["a"], column_type_names=["UInt8"])
     client.command("SET max_block_size = 777")
     assert client.command("SELECT getSetting('max_block_size')", settings={"max_block_size": 5}) == 5
-    assert client.query("SELECT a, getSetting('max_block_size') FROM mine").result_rows == [(1, 777)]
+    assert client.command("SELECT getSetting('max_result_rows')", settings={"max_result_rows": 5}) == 5
+    kept = client.query("SELECT a, getSetting('max_block_size'), getSetting('max_result_rows') FROM mine").result_rows
+    assert kept == [(1, 777, 0)]
     other = clickhouse_connect.get_client(host="127.0.0.1", port=store.port)
     with pytest.raises(DatabaseError) as caught:
         other.query("SELECT a FROM mine")
@@ -143,8 +145,11 @@ def test_many_clients_at_once(store: Any, client: Any, table: str) -> None:
 
 def test_an_async_client_asks_many_things_at_once(store: Any) -> None:
     async def ask() -> list[int]:
-        async with await clickhouse_connect.get_async_client(host="127.0.0.1", port=store.port, autogenerate_session_id=False) as client:
+        client = await clickhouse_connect.get_async_client(host="127.0.0.1", port=store.port, autogenerate_session_id=False)
+        try:
             results = await asyncio.gather(*(client.query("SELECT {n:UInt32} * 2", parameters={"n": n}) for n in range(60)))
-            return [result.result_rows[0][0] for result in results]
+        finally:
+            await client.close()
+        return [result.result_rows[0][0] for result in results]
 
     assert asyncio.run(ask()) == [2 * n for n in range(60)]

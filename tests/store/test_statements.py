@@ -50,7 +50,9 @@ def test_what_kind_of_statement_it_is(text: bytes, kind: str, output: str) -> No
     assert (statement.kind, statement.format) == (kind, output)
 
 
-@pytest.mark.parametrize("text", [b"insert into t from infile 'x' format CSV", b"select 1 into outfile 'x'", b"select 1 into /**/ outfile 'x' format CSV"])
+@pytest.mark.parametrize(
+    "text", [b"insert into t from infile 'x' format CSV", b"select 1 into outfile 'x'", b"select 1 into /**/ outfile 'x' format CSV"]
+)
 def test_files_of_the_machine_are_noticed(text: bytes) -> None:
     assert statements.read(text).touches_files
 

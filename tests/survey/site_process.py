@@ -38,7 +38,7 @@ class FileLog:
     async def publish(self, records: Sequence[Record]) -> None:
         if (self._folder / "away").exists():
             raise Retryable("log: away")
-        with (self._folder / "log").open("ab") as file:  # noqa: ASYNC230  # a twin; nobody waits for it
+        with (self._folder / "log").open("ab") as file:
             file.write(b"".join(msgspec.json.encode(r) + b"\n" for r in records))
             file.flush()
             os.fsync(file.fileno())
@@ -59,7 +59,6 @@ async def main(folder: Path, port: int) -> None:
     ledger = Fragile()
     for survey_id in [*SLOTS, BROKEN]:
         ledger.add(slot(survey_id))
-    folder.mkdir(exist_ok=True)
     made = parts(folder / "unused", ledger, MemoryLog(), HandClock(), [0.0])
     made.spool.close()
     made = replace(

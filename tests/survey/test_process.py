@@ -102,7 +102,7 @@ def test_no_log_line_holds_a_code_a_form_an_answer_or_an_address(tmp_path: Path)
         assert failed.status_code == 500
         assert "Trang web gặp lỗi" in failed.text
         assert broken not in failed.text
-        with socket.create_connection((site.http.base_url.host, site.http.base_url.port or 0)) as rude:
+        with socket.create_connection((site.http.base_url.host, site.http.base_url.port or 0), timeout=5) as rude:
             rude.sendall(f"GET /{code} HTTP/9.9 nonsense\r\n\r\n".encode())
             rude.recv(1000)
     said = site.log.read_text("utf-8")

@@ -60,7 +60,10 @@ def test_colours_are_read_in_bright_sun(scheme: int) -> None:
 
 @pytest.mark.parametrize(
     ("header", "best"),
-    [("", "vi"), ("en", "en"), ("en-US;q=0.1, vi;q=0.9", "vi"), ("de, *;q=0.5", "vi"), ("en;q=0", "vi"), ("EN", "en"), ("vi, en", "vi"), ("en, vi", "en")],
+    [
+        ("", "vi"), ("en", "en"), ("en-US;q=0.1, vi;q=0.9", "vi"), ("de, *;q=0.5", "vi"),
+        ("en;q=0", "vi"), ("EN", "en"), ("vi, en", "vi"), ("en, vi", "en"),
+    ],
 )  # fmt: skip
 def test_the_language_a_browser_accepts(header: str, best: str) -> None:
     assert language.accepted(header, ("vi", "en"), "vi") == best

@@ -147,6 +147,17 @@ def test_under_the_limit_nothing_that_counts_answers_is_in_the_row() -> None:
     assert (row.ended, row.asked, row.reached) == (40, 30, 20)
 
 
+def test_where_all_answered_alike_the_unit_sees_a_bound_and_the_office_the_figure() -> None:
+    figures = _figures({("A", "2026-01"): Counts((0, 0, 0, 0, 15)), ("B", "2026-01"): Counts((0, 20, 0, 0, 0))})
+    shown, _ = rows(figures, Filters(), UNITS, step=5)
+    assert [(r.bound, r.n, r.satisfied, r.scores, r.rate) for r in shown[:2]] == [
+        ("at_least", 15, None, None, None),
+        ("at_most", 20, None, None, None),
+    ]
+    exact, _ = rows(figures, Filters(), UNITS)
+    assert [(r.bound, r.satisfied, r.rate) for r in exact[:2]] == [(None, 15, 1.0), (None, 0, 0.0)]
+
+
 def test_a_unit_without_any_figure_is_listed_and_its_parent_is_not() -> None:
     registry = Registry([unit("D", "Huyện", level="district"), unit("A", "Xã A", "D"), unit("B", "Xã B", "D")])
     known = information(_figures({("A", "2026-01"): Counts(ended=1)}), registry, Targets(0.9, [target(0.87, "D")]), date(2026, 1, 1))

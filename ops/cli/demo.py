@@ -1,0 +1,154 @@
+"""``hailong demo``: a year of a district in minutes, then figures, alerts with their mails, and pages to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import time
+from datetime import date, datetime
+from datetime import time as clock_time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dashboard.view import figures_json, question, view
+from hailong.domain.units import LOCAL
+from ops.demo import OVERRIDES, RATE, Agenda, pass_year, settled, write_notice
+from ops.local.refusal import Refusal
+from ops.local.stack import Stack
+from ops.wiring import Wiring
+from producers.simulator import NOTE, Plan, year
+from sinks.clickhouse.queries import ClickHouseFigures
+
+START: Final = date(2026, 1, 5)
+"""A Monday."""
+PORT_BASE: Final = 18500
+_OUT: Final = Console()
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(demo)
+
+
+def demo(
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="end when the year is over instead of staying up")] = False,
+    seed: Annotated[int, typer.Option(help="of people, days and answers")] = 7,
+    days: Annotated[int, typer.Option(min=30, max=730, help="so many days pass")] = 365,
+    port_base: Annotated[int, typer.Option(help="first of the eight ports")] = PORT_BASE,
+    data: Annotated[Path | None, typer.Option(help="folder of its data, made anew [default: HOME/demo]")] = None,
+) -> None:
+    """Let a year of Lạc Sơn pass on this machine: real parts, simulated people; nothing leaves the machine."""
+    folder = (data or ctx.obj.home / "demo").absolute()
+    _make_room(folder)
+    raise typer.Exit(asyncio.run(_run(ctx.obj.home, folder, port_base, year(seed, START, days), once)))
+
+
+def _make_room(folder: Path) -> None:
+    """An earlier demonstration goes; anything else stays."""
+    if not folder.exists():
+        return
+    if any(folder.iterdir()) and not (folder / "notice.toml").exists():
+        raise Refusal(f"{folder} is not a demonstration's folder, so it is not emptied. Choose a new one with --data.", wrong_use=True)
+    try:
+        shutil.rmtree(folder)
+    except OSError as e:
+        raise Refusal(f"{folder} cannot be emptied: {e.strerror}. Choose another folder with --data.") from e
+
+
+async def _run(home: Path, folder: Path, port_base: int, plan: Plan, once: bool) -> int:
+    begun = time.monotonic()
+    overrides = OVERRIDES | {"notice_file": str(write_notice(folder))}
+    agendas: list[Agenda] = []
+
+    def pace(settings: Any) -> Agenda:
+        agendas.append(Agenda(plan, settings))
+        return agendas[0]
+
+    _OUT.print("Starting Kafka, ClickHouse's engine, the carrier, six roles and three sites …", highlight=False)
+    # A Monday at nine, as proofs and benchmarks too.
+    start = datetime.combine(plan.start, clock_time(9), LOCAL).replace(tzinfo=None).isoformat(timespec="minutes")
+    stack = Stack(folder, home=home, port_base=port_base, clock=f"{start}@{RATE}", overrides=overrides, pace=pace)
+    async with stack:
+        _OUT.print(f"Up after {time.monotonic() - begun:.0f} s. {NOTE}", highlight=False, soft_wrap=True)
+        await _year(stack, agendas[0], plan)
+        await settled(stack.settings)
+        await _report(stack, plan, time.monotonic() - begun)
+        if not once:
+            await _stay(stack)
+    return 0
+
+
+async def _year(stack: Stack, agenda: Agenda, plan: Plan) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    with Progress(*columns, console=_OUT, transient=False) as progress:
+        task = progress.add_task("the year", total=plan.days, said="")
+
+        def tell(now: datetime, seen: Agenda) -> None:
+            passed = (now.date() - plan.start).days
+            said = f"{now.day}/{now.month}/{now.year} · {seen.handed_in:,} dossiers · {seen.thanked:,} answers"
+            progress.update(task, completed=min(passed, plan.days), said=said)
+
+        await pass_year(stack, agenda, plan, tell)
+
+
+async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
+    wiring = Wiring(stack.settings)
+    with wiring.ledger("demo").read() as reader:
+        outcomes, alerts = reader.outcomes(), reader.alerts(history=True)
+    store = ClickHouseFigures(wiring.clickhouse(), stack.settings.registry_id, stack.settings.default_target)
+    shown = figures_json(view(store, question({}), store.version(), 1, wiring.clock.now().date()))
+    _OUT.print(_figures(shown))
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in outcomes["not_asked"].items())
+    _say(f"{outcomes['valid']:,} dossiers ended: {outcomes['asked']:,} asked, {outcomes['waiting']:,} waiting, not asked: {reasons}.")
+    for alert in alerts:
+        _say(f"\n⚑ {alert.state}, {alert.at.astimezone(LOCAL):%d/%m/%Y}: {alert.sentence_vi}\n  {alert.sentence_en}")
+    await _mail(stack, [a.unit for a in alerts if a.state == "raised"])
+    a = stack.addresses
+    _say(f"\nThe seeded commune fell on {plan.falls_on:%d/%m/%Y}. {seconds:.0f} s in all.")
+    for name, what in (("dashboard", "Officers' page"), ("carrier", "Messages"), ("intake", "Intake"), ("survey", "Survey site")):
+        _say(f"{what:16} {a[name]}")
+
+
+def _figures(shown: dict[str, Any]) -> Table:
+    table = Table("unit", "n", "satisfied", "95 %", "ended", "asked", "reached", "answered", title=f"as of {shown['as_of']}")
+    for row in shown["rows"]:
+        span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f} %"
+        rate = "too few" if row["suppressed"] else f"{100 * row['rate']:.1f} %"
+        counts = (row[k] if row[k] is not None else "<10" for k in ("ended", "asked", "reached", "answered"))
+        table.add_row(row["name"], str(row["n"] if row["n"] is not None else "<10"), rate, span, *map(str, counts))
+    return table
+
+
+async def _mail(stack: Stack, units: list[str]) -> None:
+    """The mail of the first alert, as the carrier has it."""
+    if not units:
+        _say("\nNo alert was raised.")
+        return
+    async with httpx.AsyncClient() as client:
+        told = await client.get(f"{stack.addresses['carrier']}/messages.json", params={"channel": "email", "limit": 10_000})
+    mails = [m for m in told.json() if "⚑" in m["body"]]
+    if mails:
+        _say(f"\nMail to {mails[-1]['to']}: {mails[-1]['subject']}\n{mails[-1]['body']}")
+
+
+async def _stay(stack: Stack) -> None:
+    _say("\nIt stays up until Ctrl-C.")
+    stop = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(stack.failed())]
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+def _say(text: str) -> None:
+    _OUT.print(text, highlight=False, markup=False, soft_wrap=True)
