@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import runpy
 import signal
 import sys
@@ -17,7 +18,9 @@ from types import FrameType
 from typing import Final
 
 INTERVAL_S: Final = 0.002
-SHOWN: Final = 25
+SHOWN: Final = 30
+_FRAMEWORK: Final = re.compile(r"runpy|threading.py|sampled.py|asyncio/runners|uvloop/|futures/thread|ops/worker.py")
+"""What stands under everything and says nothing."""
 _WAITING: Final = frozenset(
     {"select", "poll", "wait", "_worker", "_wait_for_tstate_lock", "get", "acquire", "accept", "run_forever", "run_until_complete", "run"}
 )
@@ -57,7 +60,8 @@ class Sampler:
         all_ = max(self.samples, 1)
         lines = [f"{self.samples} samples"]
         for title, counts in (("self", self.top), ("total", self.anywhere)):
-            lines += [f"  {title} {n / all_:5.1%}  {name}" for name, n in counts.most_common(SHOWN)]
+            shown = [(name, n) for name, n in counts.most_common() if not _FRAMEWORK.search(name)][:SHOWN]
+            lines += [f"  {title} {n / all_:5.1%}  {name}" for name, n in shown]
         return "\n".join(lines) + "\n"
 
 

@@ -43,7 +43,7 @@ def intake(wiring: Wiring, _name: str) -> Starlette:
     publisher = wiring.publisher("intake")
     desk = Desk(wiring.ledger("intake"), publisher, wiring.keyed, s.registry_id)
     keys = load_keys(Path(s.intake_keys_file)) if s.intake_keys_file else {}
-    return build_intake(desk, keys, wiring.clock, publisher.check)
+    return build_intake(desk, keys, wiring.clock, publisher.check, close=publisher.close)
 
 
 def survey(wiring: Wiring, name: str) -> Starlette:

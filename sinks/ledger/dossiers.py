@@ -90,7 +90,8 @@ class Dossiers(Base):
             open_again = sa.and_(
                 t.slots.c.dossier_ref == fact.dossier_ref, t.slots.c.outcome == "not_asked", t.slots.c.reason == "reopened"
             )
-            self.conn.execute(sa.update(t.slots).where(open_again, t.slots.c.occurred_at < act.occurred_at).values(**values))
+            kept = {k: v for k, v in values.items() if not (k.endswith("_hash") and v is None)}
+            self.conn.execute(sa.update(t.slots).where(open_again, t.slots.c.occurred_at < act.occurred_at).values(**kept))
         self._keep(act, now)
 
     def _hashes(self, act: DossierAct) -> dict[str, str | None]:
@@ -103,7 +104,10 @@ class Dossiers(Base):
 
     def _keep(self, act: DossierAct, now: datetime) -> None:
         ref, month = act.fact.dossier_ref, self.tools.vault.month(now)
-        entry = VaultEntry(act.dossier_code, act.contact.phone, act.contact.email, act.applicant_id)
+        known = self.open_vault(ref) or VaultEntry(act.dossier_code)  # a later act (9, then 10) may come without the contact
+        entry = VaultEntry(
+            act.dossier_code, act.contact.phone or known.phone, act.contact.email or known.email, act.applicant_id or known.applicant_id
+        )
         row = {"dossier_ref": ref, "key_month": month, "sealed": self.tools.vault.seal(month, msgspec.json.encode(entry), ref)}
         if not self.insert_new(t.vault, [row]):
             self.conn.execute(sa.update(t.vault).where(t.vault.c.dossier_ref == ref).values(**row))

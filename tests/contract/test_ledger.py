@@ -51,6 +51,12 @@ def test_nine_then_ten_is_one_ending(ledger: Ledger) -> None:
     assert len(facts(ledger, "dossier.closed.v1")) == 2
 
 
+def test_a_later_act_without_a_contact_does_not_lose_it(ledger: Ledger) -> None:
+    take(ledger, act("d1", "+84900000001", event_id="nine"), act("d1", event_id="ten"))
+    with ledger.begin() as tx:
+        assert tx.contact_of("d1").phone == "+84900000001"
+
+
 def test_contacts_are_sealed_and_bound_to_their_dossier(ledger: Ledger, address: str) -> None:
     take(ledger, act("d1", "+84900000001"), act("d2", "+84900000002"))
     with ledger.begin() as tx:
