@@ -21,6 +21,7 @@ REASONS: Final[dict[str, str]] = {
     "opted_out": "the person does not want to be asked",
     "recently_asked": "the person, or someone with the same number, was asked within the cap",
     "reopened": "the dossier goes on after all",
+    "contact_erased": "the contact was erased before the message could be sent",
     "expired": "its link would have run out before it could be sent",
     "answered": "it was answered before the message was sent",
     "undeliverable": "the provider refused the message for good",

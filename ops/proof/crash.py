@@ -65,6 +65,7 @@ class Plan:
     per_second: float = 12.0
     gap: float = 2.5
     quiet_within: float = 150.0
+    """Seconds until all must be quiet; with a break, the harm itself may keep it from ever being."""
 
 
 @dataclass
@@ -267,7 +268,7 @@ class Crash:
     async def _quiet(self, citizens: Citizens) -> None:
         """Until nothing waits, nothing is open, and the store has everything; or until patience ends (the checks will tell)."""
         ledger = Wiring(self._stack.settings).ledger("proof")
-        until = time.monotonic() + self._plan.quiet_within
+        until = time.monotonic() + (20.0 if self._plan.broken else self._plan.quiet_within)
         calm = 0
         while calm < 3 and time.monotonic() < until:
             with ledger.read() as reader:

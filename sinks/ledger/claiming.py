@@ -16,6 +16,7 @@ from hailong.ports import Claimed, Contact
 from sinks.ledger import schema as t
 from sinks.ledger.base import Base
 from sinks.ledger.dossiers import Dossiers, VaultEntry, keys_of
+from sinks.ledger.vault import VaultError
 
 KINDS = ("invitation", "officers")
 
@@ -115,7 +116,14 @@ class Claiming(Dossiers, Base):
         hashes = sorted({h for s in slots for h in keys_of(s)})
         found = self.conn.execute(self.locked(sa.select(t.contacts).where(t.contacts.c.hash.in_(hashes)).order_by(t.contacts.c.hash)))
         sealed = self.conn.execute(sa.select(t.vault).where(t.vault.c.dossier_ref.in_(refs)))
-        return _People({c.hash: c for c in found}, {v.dossier_ref: self.opened(v) for v in sealed})
+        return _People({c.hash: c for c in found}, {v.dossier_ref: entry for v in sealed if (entry := self._readable(v))})
+
+    def _readable(self, row: Any) -> VaultEntry | None:
+        """None for an entry whose key was discarded: it is erased, and its invitation is withdrawn."""
+        try:
+            return self.opened(row)
+        except VaultError:
+            return None
 
     def _in_flight(self, surveys: Sequence[str], channels: Sequence[MessageChannel]) -> None:
         if surveys:
@@ -178,6 +186,8 @@ class _People:
         asked = any(c.asked_at is not None and c.asked_by != slot.survey_id and c.asked_at > since for c in mine)
         if asked or (cap_days > 0 and not taken.isdisjoint(keys_of(slot))):
             return "recently_asked"
+        if slot.dossier_ref not in self.entries:
+            return "contact_erased"
         if (contact.phone if channel == "sms" else contact.email) is None:
             return "no_contact"
         return None

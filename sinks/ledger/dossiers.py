@@ -14,6 +14,7 @@ from hailong.events import About, DossierClosed, MessageChannel
 from hailong.ports import Contact, Decision, DossierAct, SlotForDecision, Taken
 from sinks.ledger import schema as t
 from sinks.ledger.base import Base
+from sinks.ledger.vault import VaultError
 
 
 class VaultEntry(msgspec.Struct, frozen=True):
@@ -122,8 +123,11 @@ class Dossiers(Base):
         return msgspec.json.decode(self.tools.vault.open(row.key_month, bytes(row.sealed), row.dossier_ref), type=VaultEntry)
 
     def contact_of(self, dossier_ref: str) -> Contact:
-        """The contact of a dossier, empty when it was erased."""
-        entry = self.open_vault(dossier_ref)
+        """The contact of a dossier, empty when it was erased or its key discarded."""
+        try:
+            entry = self.open_vault(dossier_ref)
+        except VaultError:
+            entry = None
         return Contact(entry.phone, entry.email) if entry else Contact(None, None)
 
     # --- decide
