@@ -341,8 +341,8 @@ class Transaction(Protocol):
     # decide
     def slots_for_decision(self, refs: Sequence[str]) -> dict[str, SlotForDecision]: ...
     def decide(self, decisions: Sequence[Decision]) -> None: ...
-    def reopen(self, dossier_ref: str) -> str | None:
-        """Withdraw what still waits; what it waited for (``undecided``, ``not_before``), None if it did not."""
+    def reopen(self, dossier_ref: str, event_id: str) -> str | None:
+        """Withdraw what still waits; what it waited for (``undecided``, ``not_before``), None if it did not or has ended again since."""
         ...
 
     # send

@@ -42,6 +42,7 @@ class Settings:
     intake_url: str = _s("http://127.0.0.1:8081", "address of the intake")
     survey_url: str = _s("http://127.0.0.1:8082", "public address of the survey site, as printed in messages")
     dashboard_url: str = _s("http://127.0.0.1:8083", "address of the officers' pages")
+    dashboard_loopback_only: bool = _s(True, "officers' pages answer this machine only; false where the port is published on loopback")
     trusted_proxies: str = _s("", "addresses whose X-Forwarded-* headers are believed, comma-separated")
     intake_keys_file: str = _s("", "TOML file: source → SHA-256 (hex) of its bearer key")
     officers_file: str = _s("", "TOML file: unit → addresses of its quality officers; `office` = quality office")

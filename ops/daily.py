@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from hailong.events import AlertChanged
 from hailong.ports import Permanent, Retryable
 from ops.wiring import Wiring
+from sinks.clickhouse.connection import ping
 from sinks.ledger import Ledger, LedgerReader
 
 
@@ -65,9 +67,13 @@ class Daily:
             _part("sources", not sources, f"paused: {', '.join(s.source for s in sources)}; see `hailong deadletters`"),
         ]
 
+    @cached_property
+    def _client(self) -> Any:
+        return self._wiring.clickhouse()
+
     def _store(self) -> dict[str, Any]:
         try:
-            self._wiring.clickhouse().query("SELECT 1")
+            ping(self._client)
         except (Retryable, Permanent) as e:
             return _part("clickhouse", False, e.reason)
         return _part("clickhouse", True, "")

@@ -84,7 +84,14 @@ def dashboard(wiring: Wiring, name: str) -> Starlette:
             return listed(reader.alerts(history=True))
 
     figures = ClickHouseFigures(wiring.clickhouse(), s.registry_id, s.default_target)
-    return build_dashboard(figures, alerts, wiring.clock, notice=notice(s), trusted_proxies=s.trusted_proxies)
+    return build_dashboard(
+        figures,
+        alerts,
+        wiring.clock,
+        notice=notice(s),
+        loopback_only=s.dashboard_loopback_only,
+        trusted_proxies=s.trusted_proxies,
+    )
 
 
 def notice(settings: Settings) -> dict[str, str]:

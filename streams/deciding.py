@@ -50,9 +50,11 @@ class Decider:
             fact = item.fact
             if isinstance(fact, DossierReopened):
                 self._write(tx, desk, now)  # a dossier decided a moment ago must be found waiting
-                if tx.reopen(fact.dossier_ref) == "undecided":
+                waited = tx.reopen(fact.dossier_ref, fact.event_id)
+                if waited == "undecided":
                     tx.put([self._reopened(fact, now)], now)
-                desk.forget(fact.dossier_ref)
+                if waited is not None:
+                    desk.forget(fact.dossier_ref)
             elif isinstance(fact, DossierClosed):
                 if fact.dossier_ref not in slots:
                     refused.append(Refused(item, "dossier_ref: the ledger knows no such dossier"))

@@ -182,10 +182,14 @@ class Guard:
         def work(tx: Transaction) -> bool:
             return tx.put_dead(raw.topic, raw.partition, raw.offset, self._role, source, reason, attempts, raw.value or b"", at)
 
+        again = False
         while True:
             try:
+                if again:  # the letter may be committed already: then only its publishing is left
+                    await self._outbox.drain()
                 _, rows = await self._outbox.write(work)
                 await self._outbox.publish(rows)
                 return
             except Retryable as e:
+                again = True
                 await self._sleep(min(e.after, MAX_WAIT_S))

@@ -67,23 +67,38 @@ class Sender:
         self._rules = rules
         self._worker = worker
         self.wake = asyncio.Event()
+        self._ended: list[Settlement] = []
+        """Handed over in the last round; settled with the next claims."""
+        self._untold: list[PendingRecord] = []
+        self._telling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Until cancelled: send what is due, apply receipts, reconcile what is open."""
         housekeeping = 0.0
-        while True:
-            try:
-                sent = await self.round()
-                if not sent or self._real_now().timestamp() - housekeeping > 1.0:
-                    housekeeping = self._real_now().timestamp()
-                    await self._outbox.drain()
-                    await self.apply_receipts()
-                    await self.reconcile()
-                if not sent:
-                    await self._rest()
-            except Retryable as e:
-                log.warning("waits", role="send", reason=e.reason)
-                await asyncio.sleep(min(e.after, 5.0))
+        try:
+            while True:
+                try:
+                    sent = await self.round()
+                    if not sent or self._real_now().timestamp() - housekeeping > 1.0:
+                        housekeeping = self._real_now().timestamp()
+                        await self._keep_house()
+                    if not sent:
+                        await self._rest()
+                except Retryable as e:
+                    log.warning("waits", role="send", reason=e.reason)
+                    await asyncio.sleep(min(e.after, 1.0 if self._ended else 5.0))
+        finally:
+            if self._telling is not None:
+                self._telling.cancel()  # what is not told yet stands in the outbox
+
+    async def _keep_house(self) -> None:
+        await self._settle()
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
+        await self._outbox.drain()
+        self._untold.clear()  # drained with the rest
+        await self.apply_receipts()
+        await self.reconcile()
 
     async def _rest(self) -> None:
         try:
@@ -93,17 +108,48 @@ class Sender:
         self.wake.clear()
 
     async def round(self) -> int:
-        """Claim what is due, hand it over, settle, publish; the number of messages."""
-        now, real = self._clock.now(), self._real_now()
+        """In one transaction settle what the round before handed over and claim what is due; then hand that over. The number claimed."""
+        ended, now, real = self._ended, self._clock.now(), self._real_now()
         lease = real + timedelta(seconds=self._rules.lease_s)
-        claimed, rows = await self._outbox.write(lambda tx: tx.claim_due(now, real, lease, self._rules.parallel, self._worker))
-        if not claimed:
-            await self._outbox.publish(rows)
-            return 0
-        settlements = await asyncio.gather(*(self._hand_over(c) for c in claimed))
-        _, more = await self._settled(settlements)
-        await self._outbox.publish([*rows, *more])
+
+        def work(tx: Transaction) -> list[Claimed]:
+            if ended:
+                tx.settle(ended, now)
+            return tx.claim_due(now, real, lease, self._rules.parallel, self._worker)
+
+        try:
+            claimed, rows = await self._outbox.write(work)
+        except Retryable:
+            raise
+        except Exception:
+            await self._settle()  # what cannot be claimed does not keep back what was sent
+            raise
+        self._ended = []
+        self._tell(rows)
+        self._ended = await asyncio.gather(*(self._hand_over(c) for c in claimed))
         return len(claimed)
+
+    async def _settle(self) -> None:
+        """What was handed over and is not settled yet."""
+        ended, self._ended = self._ended, []
+        if ended:
+            _, rows = await self._settled(ended)
+            self._tell(rows)
+
+    def _tell(self, rows: Sequence[PendingRecord]) -> None:
+        """Publish beside the next round: one at a time, in order."""
+        self._untold += rows
+        if self._untold and (self._telling is None or self._telling.done()):
+            self._telling = asyncio.create_task(self._publish_untold())
+
+    async def _publish_untold(self) -> None:
+        while self._untold:
+            rows, self._untold = self._untold, []
+            try:
+                await self._outbox.publish(rows)
+            except Retryable as e:
+                log.warning("waits", role="send", reason=e.reason)  # they stand in the outbox, which is drained every second
+                return
 
     async def _settled(self, settlements: Sequence[Settlement]) -> tuple[None, list[PendingRecord]]:
         """The provider has spoken; this must reach the ledger, however long it takes."""

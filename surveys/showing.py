@@ -102,9 +102,7 @@ class Showing:
     def why(self, code: str | None, lang: str) -> Response:
         """Who asks, why, how long it is kept."""
         turned = self.pages.turned()
-        return self.pages.respond(
-            "why.html", lang, code=code, hotline=self._office.hotline, contact_days=CONTACT_DAYS, turned=turned
-        )
+        return self.pages.respond("why.html", lang, code=code, hotline=self._office.hotline, contact_days=CONTACT_DAYS, turned=turned)
 
     def _message(
         self,
@@ -118,9 +116,7 @@ class Showing:
     ) -> Response:
         said = [self._filled(line) for line in lines]
         turned = self.pages.turned() if kind in ("expired", "unknown", "away") else []
-        return self.pages.respond(
-            "message.html", lang, status, headers, kind=kind, title=title, lines=said, link=link, turned=turned
-        )
+        return self.pages.respond("message.html", lang, status, headers, kind=kind, title=title, lines=said, link=link, turned=turned)
 
     def _filled(self, line: str) -> str:
         return line.format(hotline=self._office.hotline)

@@ -12,6 +12,9 @@ The records that change a detector without being an answer (``control``) carry, 
 from __future__ import annotations
 
 import hashlib
+import sys
+from array import array
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Final, Literal, Protocol, TypeVar
@@ -77,23 +80,62 @@ def identity(*parts: object) -> str:
     return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).hexdigest()
 
 
-class _Daily(msgspec.Struct, array_like=True):
-    days: list[int] = []
-    """Ordinal of a day, its answers, its satisfied ones; then the next day."""
-    alert_id: str = ""
-    version: int = 0
-
-
 @dataclass(frozen=True)
 class _Window:
     n: int
     satisfied: int
     since: date
-    until: date
 
 
-_DAILY: Final = msgspec.msgpack.Decoder(_Daily)
-_PACK: Final = msgspec.msgpack.Encoder()
+class _Daily:
+    """Answers by day, and the open alert. Packed: 16 bytes of the alert's id (zeros: none), then per day its ordinal, its answers and
+    its satisfied ones as little-endian unsigned 32-bit integers: read and written without a step a number."""
+
+    def __init__(self, state: bytes | None) -> None:
+        self.alert = state[:16] if state else _NONE
+        self.days = array("I", state[16:] if state else b"")
+        if sys.byteorder == "big":
+            self.days.byteswap()
+
+    def pack(self) -> bytes:
+        days = self.days
+        if sys.byteorder == "big":
+            days = array("I", days)
+            days.byteswap()
+        return self.alert + days.tobytes()
+
+    def add(self, day: int, satisfied: bool) -> None:
+        if not self.days or self.days[-3] != day:
+            self.days.extend((day, 0, 0))
+        self.days[-2] += 1
+        self.days[-1] += satisfied
+
+    def take_back(self, day: int, satisfied: bool) -> None:
+        days = self.days
+        i = 3 * bisect_left(days[0::3], day)
+        if i < len(days) and days[i] == day and (days[i + 2] if satisfied else days[i + 1] - days[i + 2]) > 0:
+            days[i + 1] -= 1
+            days[i + 2] -= satisfied
+
+    def forget_before(self, day: int) -> None:
+        if self.days and self.days[0] < day:
+            del self.days[: 3 * bisect_left(self.days[0::3], day)]
+
+    def window(self, today: int) -> _Window:
+        """The answers of the last 90 days; of as many more, up to 365, as it takes to have 30."""
+        days = self.days
+        first = today - WINDOW_DAYS + 1
+        i = 3 * bisect_left(days[0::3], first)
+        n, satisfied = sum(days[i + 1 :: 3]), sum(days[i + 2 :: 3])
+        while n < ENOUGH and i > 0 and days[i - 3] > today - WIDEST_DAYS:
+            i -= 3
+            first = days[i]
+            n += days[i + 1]
+            satisfied += days[i + 2]
+        return _Window(n, satisfied, date.fromordinal(first if n >= ENOUGH else today - WIDEST_DAYS + 1))
+
+
+_NONE: Final = bytes(16)
 
 
 class WilsonBelow:
@@ -107,74 +149,34 @@ class WilsonBelow:
 
     def observe(self, state: bytes | None, record: Observed) -> tuple[bytes, list[Step]]:
         """See ``Detector``."""
-        daily = _DAILY.decode(state) if state else _Daily()
+        daily = _Daily(state)
+        today = record.day.toordinal()
         if record.kind == "fixed":
             # Evidence from before the repair must not raise again; a late word about an older alert changes nothing.
-            return _PACK.encode(_Daily() if record.alert_id == daily.alert_id else daily), []
-        self._take(daily, record)
-        steps = self._judge(daily, record)
-        return _PACK.encode(daily), steps
-
-    @staticmethod
-    def _take(daily: _Daily, record: Observed) -> None:
-        days, today = daily.days, record.day.toordinal()
+            return (_Daily(None) if record.alert_id == daily.alert.hex() else daily).pack(), []
         if record.kind == "answer":
-            if not days or days[-3] != today:
-                days += (today, 0, 0)
-            days[-2] += 1
-            days[-1] += record.satisfied
+            daily.add(today, record.satisfied)
         elif record.kind == "erased":
-            _take_back(days, (record.of_day or record.day).toordinal(), record.satisfied)
-        old = 0
-        while old < len(days) and days[old] <= today - WIDEST_DAYS:
-            old += 3
-        del days[:old]
+            daily.take_back((record.of_day or record.day).toordinal(), record.satisfied)
+        daily.forget_before(today - WIDEST_DAYS + 1)
+        steps = self._judge(daily, record, today)
+        return daily.pack(), steps
 
-    def _judge(self, daily: _Daily, record: Observed) -> list[Step]:
-        window = _window(daily.days, record.day)
+    def _judge(self, daily: _Daily, record: Observed, today: int) -> list[Step]:
+        window = daily.window(today)
         share = rate(window.satisfied, window.n)
         low, high = wilson(window.satisfied, window.n)
-        state: StepState | None = None
-        if not daily.alert_id:
-            if window.n >= ENOUGH and high < record.target:
-                state = "raised"
-                daily.alert_id, daily.version = identity("alert", record.unit, self.kind, record.seq), 0
-        elif window.n < ENOUGH:
-            state = "settled"
-        elif share is not None and share >= record.target:
-            state = "cleared"
-        if state is None:
+        evidence = Evidence(window.n, window.satisfied, record.target, low, high, window.since, record.day)
+        if daily.alert == _NONE:
+            if window.n < ENOUGH or high >= record.target:
+                return []
+            alert_id = identity("alert", record.unit, self.kind, record.seq)
+            daily.alert = bytes.fromhex(alert_id)
+            return [Step("raised", alert_id, 1, evidence)]
+        if window.n >= ENOUGH and share is not None and share < record.target:
             return []
-        daily.version += 1
-        evidence = Evidence(window.n, window.satisfied, record.target, low, high, window.since, window.until)
-        step = Step(state, daily.alert_id, daily.version, evidence)
-        if state != "raised":
-            daily.alert_id, daily.version = "", 0
-        return [step]
-
-
-def _take_back(days: list[int], day: int, satisfied: bool) -> None:
-    for i in range(0, len(days), 3):
-        if days[i] == day and (days[i + 2] if satisfied else days[i + 1] - days[i + 2]) > 0:
-            days[i + 1] -= 1
-            days[i + 2] -= satisfied
-            return
-
-
-def _window(days: list[int], today: date) -> _Window:
-    """The answers of the last 90 days; of as many more, up to 365, as it takes to have 30."""
-    last = today.toordinal()
-    n = satisfied = 0
-    first = last - WINDOW_DAYS + 1
-    for i in range(len(days) - 3, -1, -3):
-        if days[i] <= last - WINDOW_DAYS and (n >= ENOUGH or days[i] <= last - WIDEST_DAYS):
-            break
-        first = min(first, days[i])
-        n += days[i + 1]
-        satisfied += days[i + 2]
-    if n < ENOUGH:
-        first = last - WIDEST_DAYS + 1
-    return _Window(n, satisfied, date.fromordinal(first), today)
+        alert_id, daily.alert = daily.alert.hex(), _NONE
+        return [Step("settled" if window.n < ENOUGH else "cleared", alert_id, 2, evidence)]
 
 
 class _UnitState(msgspec.Struct, array_like=True):
@@ -183,6 +185,7 @@ class _UnitState(msgspec.Struct, array_like=True):
     """(day, hash of the survey) of the cases opened, so that a survey opens one."""
 
 
+_PACK: Final = msgspec.msgpack.Encoder()
 _UNIT: Final = msgspec.msgpack.Decoder(_UnitState)
 _F = TypeVar("_F", bound=Fact)
 

@@ -204,6 +204,7 @@ def status(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None
     """Where the parts of a running stack answer, and how far each role is behind the log."""
     folder = _folder(ctx, data)
     told = folder.state()
+    told.pop("settings", None)  # for other commands, not for people
     workers = [(role, int(slot)) for role, _, slot in (part["name"].rpartition("-") for part in told["parts"]) if role in ROLES]
     behind = asyncio.run(lags(told["kafka"], folder.progress, workers))
     pids = {part["name"]: part["pid"] for part in told["parts"]}

@@ -79,7 +79,8 @@ class Archive:
         if topic not in self._known:
             self._ask(table)
         place = (topic, partition)
-        fresh = [(offset, fact) for offset, fact in facts if offset >= self._next.get(place, 0)]
+        following = self._next.get(place, 0)
+        fresh = [row for row in facts if row[0] >= following]
         new = self._in_turn(fresh) if topic == COUNTED else fresh
         for part in self._parts(place, new):
             self._insert(table, partition, part)
@@ -89,9 +90,10 @@ class Archive:
         """Of counted records only those whose ``seq`` is the next one: a lower one is an echo, a higher one is written again."""
         following = self._next_seq
         taken: list[tuple[int, Fact]] = []
-        for offset, fact in facts:
+        for row in facts:
+            fact = row[1]
             if isinstance(fact, SurveyCounted) and fact.seq == following:
-                taken.append((offset, fact))
+                taken.append(row)
                 following += 1
         return taken
 

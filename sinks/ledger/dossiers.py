@@ -87,13 +87,18 @@ class Dossiers(Base):
             **self._hashes(act),
         }
         new = {"dossier_ref": fact.dossier_ref, "survey_id": self.tools.new_id(), "source": fact.source, **values}
-        if not self.insert_new(t.slots, [new]):
-            open_again = sa.and_(
-                t.slots.c.dossier_ref == fact.dossier_ref, t.slots.c.outcome == "not_asked", t.slots.c.reason == "reopened"
-            )
-            kept = {k: v for k, v in values.items() if not (k.endswith("_hash") and v is None)}
-            self.conn.execute(sa.update(t.slots).where(open_again, t.slots.c.occurred_at < act.occurred_at).values(**kept))
-        self._keep(act, now)
+        renewed = bool(self.insert_new(t.slots, [new])) or self._end_again(act, values)
+        self._keep(act, now, renewed)
+
+    def _end_again(self, act: DossierAct, values: dict[str, Any]) -> bool:
+        """A later ending: of a dossier that was reopened, it is the ending now; else only its moment is kept, for a reopening before it."""
+        later = sa.and_(t.slots.c.dossier_ref == act.fact.dossier_ref, t.slots.c.occurred_at < act.occurred_at)
+        reopened = sa.and_(later, t.slots.c.outcome == "not_asked", t.slots.c.reason == "reopened")
+        kept = {k: v for k, v in values.items() if not (k.endswith("_hash") and v is None)}
+        if self.conn.execute(sa.update(t.slots).where(reopened).values(**kept)).rowcount:
+            return True
+        self.conn.execute(sa.update(t.slots).where(later).values(occurred_at=act.occurred_at))
+        return False
 
     def _hashes(self, act: DossierAct) -> dict[str, str | None]:
         hashed = self.tools.contact_hash
@@ -103,11 +108,14 @@ class Dossiers(Base):
             "person_hash": hashed("person", f"{act.fact.source}:{act.applicant_id}") if act.applicant_id else None,
         }
 
-    def _keep(self, act: DossierAct, now: datetime) -> None:
+    def _keep(self, act: DossierAct, now: datetime, renewed: bool) -> None:
+        """What names the person. Limits are checked by the slot's hashes: what they were made of is replaced only together with them."""
         ref, month = act.fact.dossier_ref, self.tools.vault.month(now)
-        known = self.open_vault(ref) or VaultEntry(act.dossier_code)  # a later act (9, then 10) may come without the contact
+        told = VaultEntry(act.dossier_code, act.contact.phone, act.contact.email, act.applicant_id)
+        known = self.open_vault(ref) or told  # a later act (9, then 10) may come without the contact
+        first, second = (told, known) if renewed else (known, told)
         entry = VaultEntry(
-            act.dossier_code, act.contact.phone or known.phone, act.contact.email or known.email, act.applicant_id or known.applicant_id
+            act.dossier_code, first.phone or second.phone, first.email or second.email, first.applicant_id or second.applicant_id
         )
         row = {"dossier_ref": ref, "key_month": month, "sealed": self.tools.vault.seal(month, msgspec.json.encode(entry), ref)}
         if not self.insert_new(t.vault, [row]):
@@ -165,12 +173,22 @@ class Dossiers(Base):
         again = sa.update(t.due).where(mine).values(state="waiting", lease_until=None, due_at=b("b_at"), payload=b("b_payload"))
         self.conn.execute(again, [{"b_ref": d.survey_id, "b_at": d.ask_at, "b_payload": _channel(d)} for d in asked])
 
-    def reopen(self, dossier_ref: str) -> str | None:
-        """A dossier goes on: what still waits is withdrawn; what it waited for (``undecided``, ``not_before``), None if it did not."""
+    def reopen(self, dossier_ref: str, event_id: str) -> str | None:
+        """A dossier goes on: what still waits is withdrawn; what it waited for (``undecided``, ``not_before``), None if it did not.
+
+        Nothing is withdrawn when it has ended again since: the two facts lie in two topics, in no order. A message that is under way is
+        withdrawn when the provider refuses it for now.
+        """
         slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.dossier_ref == dossier_ref))).first()
-        if slot is None or slot.outcome != "waiting" or slot.reason not in ("not_before", "undecided"):
+        at = self.conn.execute(sa.select(t.acts.c.occurred_at).where(t.acts.c.event_id == event_id)).scalar()
+        if slot is None or slot.outcome != "waiting" or (at is not None and at < slot.occurred_at):
+            return None
+        mine = sa.update(t.slots).where(t.slots.c.dossier_ref == dossier_ref)
+        if slot.reason not in ("not_before", "undecided"):
+            self.conn.execute(mine.values(reason="reopened"))
             return None
         self.withdraw(slot, "reopened")
+        self.conn.execute(mine.values(occurred_at=at or slot.occurred_at))
         return str(slot.reason)
 
     def withdraw(self, slot: Any, reason: str) -> None:

@@ -71,6 +71,8 @@ class Settling(Claiming):
             slot, claim, h = slots[s.claimed.ref], claims[s.claimed.claim_id], s.handover
             if s.state == "failed":
                 self.withdraw(slot, "undeliverable")
+            elif s.state == "released" and slot.reason == "reopened":
+                self.withdraw(slot, "reopened")
             if s.state != "released":
                 facts.append(
                     self.step(

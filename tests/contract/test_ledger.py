@@ -197,7 +197,7 @@ def test_a_withdrawn_asking_frees_the_number(ledger: Ledger) -> None:
     decide(ledger, "d1", ask_at=NOON + timedelta(hours=3))
     take(ledger, reopened("d1"))
     with ledger.begin() as tx:
-        assert tx.reopen("d1")
+        assert tx.reopen("d1", "reopened:d1")
         assert tx.slots_for_decision(["d2"])["d2"].last_asked_at is None
     assert outcomes(ledger)["not_asked"] == {"reopened": 1}
 
@@ -206,7 +206,7 @@ def test_a_reopened_dossier_that_ends_again_waits_again(ledger: Ledger) -> None:
     take(ledger, act("d1", "+84900000001"))
     decide(ledger, "d1", ask_at=NOON + timedelta(hours=3))
     with ledger.begin() as tx:
-        tx.reopen("d1")
+        tx.reopen("d1", "reopened:d1")
     later = act("d1", "+84900000001", event_id="again")
     later = type(later)(**{**later.__dict__, "occurred_at": NOON + timedelta(days=2)})
     take(ledger, later)

@@ -27,6 +27,8 @@ from web.assembly import server
 
 KEY, OTHER = "one-stop-secret", "portal-secret"
 
+pytestmark = pytest.mark.stack
+
 
 class At:
     """A clock that stands still."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 
 from hailong.settings import Settings
+from ops.clock import LOCAL, make_clock
 from ops.local import broker, jars
 from ops.local.broker import LOOPBACK, properties
 from ops.local.folder import DataFolder
@@ -125,6 +127,48 @@ def test_a_whole_stack_tells_where_it_is_and_what_its_parts_are_told(tmp_path: P
     secret = (keys / "intake.key").read_text().strip()
     assert tomllib.loads((keys / "intake_keys.toml").read_text()) == {"local": sha256(secret.encode()).hexdigest()}
     assert set(tomllib.loads((keys / "officers.toml").read_text())) == {"office", "*"}
+
+
+class Calm:
+    """An installation in which nothing ever waits."""
+
+    async def next_instant(self) -> datetime | None:
+        return None
+
+    async def quiet(self) -> bool:
+        return True
+
+
+def test_governed_time_moves_while_the_stack_is_up_and_goes_on_there_the_next_time(tmp_path: Path, port_base: int) -> None:
+    start = datetime(2026, 3, 2, 9, tzinfo=LOCAL)
+
+    async def life(clock: str | None) -> tuple[datetime, datetime]:
+        async with Stack(tmp_path, port_base=port_base, clock=clock, pace=lambda _: Calm(), parts={"carrier"}) as stack:
+            told = make_clock(stack.settings.clock)
+            before = told.now()
+            await asyncio.sleep(0.3)
+            return before, told.now()
+
+    first = asyncio.run(life("2026-03-02T09:00@10"))
+    assert start <= first[0] < first[1] - timedelta(days=1)
+    again = asyncio.run(life(None))
+    assert first[1] <= again[0] < again[1]
+    with pytest.raises(Refusal, match="time in it never goes backwards") as refused:
+        asyncio.run(life("2026-03-01T09:00@10"))
+    assert refused.value.exit_code == 2
+
+
+def test_an_office_that_breaks_the_governor_ends_the_stack_with_the_reason(tmp_path: Path, port_base: int) -> None:
+    class Broken(Calm):
+        async def quiet(self) -> bool:
+            raise ZeroDivisionError
+
+    async def run() -> None:
+        async with Stack(tmp_path, port_base=port_base, clock="2026-03-02@1", pace=lambda _: Broken(), parts={"carrier"}) as stack:
+            await asyncio.wait_for(stack.failed(), 10)
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(run())
 
 
 def hailong(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:

@@ -60,6 +60,12 @@ def code_of(survey_id: str) -> str:
     return links.code(KEY, survey_id, "invitation", "sms")
 
 
+CODE = code_of("s-1")
+USED, OLD, REFUSED, ENGLISH = (code_of(s) for s in ("used", "old", "refused", "english"))
+UNKNOWN = code_of("nobody")
+VI = "?lang=vi"
+
+
 class HandClock:
     """A clock that stands until it is moved."""
 
@@ -235,3 +241,7 @@ async def opened(folder: Path, *slots: SlotForAnswer, **settings: Any) -> AsyncI
         transport = httpx.ASGITransport(app, client=("203.0.113.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="https://ks.example") as http:
             yield Installation(ledger, log, clock, made.spool, http, monotonic, transport)
+
+
+def page_of(answer: httpx.Response) -> str:
+    return answer.text.partition('data-page="')[2].partition('"')[0]

@@ -1,0 +1,150 @@
+"""Between the log and a handler: nothing stops the stream, nothing vanishes, and effects come before what follows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from hailong.events import DossierClosed
+from hailong.ports import Invalid, Retryable
+from streams.guard import ATTEMPTS, MAX_WAIT_S, Item, Raw, Refused
+from tests.contract.build import NOON, closed
+from tests.streams.twins import Room, raws
+
+CLOSED = "dossier.closed.v1"
+
+
+class Keeps:
+    """A handler that keeps what it was given; ``fails`` says of a fact how it fails, ``times`` how often in all."""
+
+    def __init__(self, fails: dict[str, Exception] | None = None, times: int = 1_000) -> None:
+        self.seen: list[str] = []
+        self.calls: list[int] = []
+        self._fails = fails or {}
+        self._left = times
+
+    async def __call__(self, batch: Sequence[Item]) -> Sequence[Refused]:
+        self.calls.append(len(batch))
+        refs = [i.fact.dossier_ref for i in batch if isinstance(i.fact, DossierClosed)]
+        for ref in refs:
+            if ref in self._fails and self._left:
+                self._left -= 1
+                raise self._fails[ref]
+        self.seen += refs
+        return []
+
+
+def process(room: Room, handler: Keeps, batch: Sequence[Raw], waits: list[float] | None = None) -> None:
+    asyncio.run(room.guard(handler, waits).process(batch))
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{", b"\xff\xfe", b"[]", b'{"event_id": 1}', b'"x"'])
+def test_a_record_that_cannot_be_read_is_one_dead_letter_and_the_rest_is_handled(here: Room, value: bytes | None) -> None:
+    good = raws([closed("d1"), closed("d2")])
+    handler = Keeps()
+    batch = [good[0], Raw(CLOSED, 0, 7, value), good[1]]
+    process(here, handler, batch)
+    process(here, Keeps(), batch)  # the same records again, as after a crash
+    assert handler.seen == ["d1", "d2"]
+    (letter,) = here.dead()
+    assert (letter.topic, letter.offset, letter.source, letter.attempts) == (CLOSED, 7, "unknown", 1)
+    assert letter.reason.startswith(f"{CLOSED}: ")
+    assert here.log.topics() == [f"dead.{CLOSED}"]
+
+
+def test_a_dead_letter_names_its_source_and_is_sealed(here: Room) -> None:
+    poison = b'{"source": "one-stop", "phone": "0912345678"}'
+    process(here, Keeps(), [Raw(CLOSED, 3, 9, poison)])
+    (letter,) = here.dead()
+    assert (letter.source, letter.partition) == ("one-stop", 3)
+    assert b"0912345678" not in here.log.records[0].value
+    with here.begin() as tx:
+        assert tx.open_dead(letter.id)[1] == poison
+
+
+def test_a_dead_letter_waits_for_a_log_that_is_away(here: Room) -> None:
+    here.log.failures = [0, 0]
+    process(here, Keeps(), [Raw(CLOSED, 0, 0, b"x")])
+    assert len(here.dead()) == 1
+    assert here.log.topics() == [f"dead.{CLOSED}"]
+    assert here.ledger.pending() == []
+
+
+def test_a_handler_that_cannot_now_is_tried_until_it_can_ever_more_slowly(here: Room) -> None:
+    waits: list[float] = []
+    handler = Keeps({"d1": Retryable("away", after=0.2)}, times=9)
+    process(here, handler, raws([closed("d1"), closed("d2")]), waits)
+    assert handler.calls == [2] * 10
+    assert handler.seen == ["d1", "d2"]
+    assert waits == sorted(waits)
+    assert waits[0] == 0.2
+    assert waits[-1] == MAX_WAIT_S
+    assert here.dead() == []
+
+
+def test_what_a_failed_try_committed_is_published_before_the_next_try(here: Room) -> None:
+    order: list[str] = []
+
+    async def handler(batch: Sequence[Item]) -> Sequence[Refused]:
+        order.append(f"try, {len(here.log.records)} in the log")
+        if len(order) == 1:
+            await here.outbox.write(lambda tx: tx.put([closed("effect")], NOON))
+            raise Retryable("the log is away")
+        return []
+
+    asyncio.run(here.guard(handler).process(raws([closed("d1")])))
+    assert order == ["try, 0 in the log", "try, 1 in the log"]
+    assert here.ledger.pending() == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), Invalid("schema", "control", "it is wrong")])
+def test_a_handler_that_fails_for_one_record_puts_only_that_one_aside(here: Room, error: Exception) -> None:
+    handler = Keeps({"d2": error})
+    process(here, handler, raws([closed(f"d{n}") for n in range(1, 6)]))
+    assert handler.seen == ["d1", "d3", "d4", "d5"]
+    (letter,) = here.dead()
+    assert letter.offset == 1
+    assert letter.source == "s"
+
+
+def test_a_fault_that_passes_costs_no_record(here: Room) -> None:
+    handler = Keeps({"d2": RuntimeError("once")}, times=ATTEMPTS)
+    process(here, handler, raws([closed("d1"), closed("d2")]))
+    assert handler.seen == ["d1", "d2"]
+    assert here.dead() == []
+
+
+def test_a_foreseen_refusal_is_put_aside_with_its_reason(here: Room) -> None:
+    async def refuses(batch: Sequence[Item]) -> Sequence[Refused]:
+        return [Refused(batch[1], "dossier_ref: the ledger knows no such dossier")]
+
+    asyncio.run(here.guard(refuses).process(raws([closed("d1"), closed("d2")])))
+    assert [(letter.offset, letter.reason) for letter in here.dead()] == [(1, "dossier_ref: the ledger knows no such dossier")]
+
+
+def test_it_returns_only_when_everything_has_ended(here: Room) -> None:
+    """The worker acknowledges what ``process`` returned from: until then nothing may be."""
+    may_end = asyncio.Event()
+
+    async def slow(batch: Sequence[Item]) -> Sequence[Refused]:
+        await may_end.wait()
+        return []
+
+    async def run() -> None:
+        work = asyncio.create_task(here.guard(slow).process([*raws([closed("d1")]), Raw(CLOSED, 0, 1, b"x")]))
+        await asyncio.sleep(0.05)
+        assert not work.done()
+        assert len(here.dead()) == 1
+        may_end.set()
+        await work
+
+    asyncio.run(run())
+
+
+def test_a_batch_of_unreadable_records_never_reaches_the_handler(here: Room) -> None:
+    handler = Keeps()
+    process(here, handler, [Raw(CLOSED, 0, n, b"x") for n in range(3)])
+    assert handler.calls == []
+    assert len(here.dead()) == 3
