@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -39,13 +39,13 @@ async def delays(rate: float = RATE, seconds: float = SECONDS) -> Report:
     return report
 
 
-async def paced(n: int, rate: float, work: Callable[[int], Awaitable[Any]]) -> None:
+async def paced(n: int, rate: float, work: Callable[[int], Coroutine[Any, Any, Any]]) -> None:
     """Start ``work(i)`` at its moment, whether the one before is done or not."""
     began = time.monotonic()
-    tasks = []
+    tasks: list[asyncio.Task[Any]] = []
     for i in range(n):
         await asyncio.sleep(max(0.0, began + i / rate - time.monotonic()))
-        tasks.append(asyncio.create_task(work(i)))  # type: ignore[arg-type]  # a coroutine is what is given
+        tasks.append(asyncio.create_task(work(i)))
     await asyncio.gather(*tasks)
 
 

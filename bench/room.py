@@ -114,3 +114,8 @@ async def room(parts: list[str], *, profiled: bool = False, home: Path = HOME, *
             yield Room(stack, profiled)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def lines_of(profile: Path | None) -> list[str]:
+    """The lines of a profile that a process wrote; none when none was wanted."""
+    return profile.read_text(encoding="utf-8").splitlines() if profile else []

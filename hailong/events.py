@@ -260,7 +260,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
 BY_NAME: Final[dict[str, Topic]] = {t.name: t for t in TOPICS}
 _BY_SCHEMA: Final[dict[type[Fact], Topic]] = {t.schema: t for t in TOPICS}
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
-_QUOTED: Final = re.compile(r"value '.*'", re.DOTALL)
+_QUOTED: Final = re.compile(r"value (?:'.*'|\".*\")", re.DOTALL)
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {t.name: msgspec.json.Decoder(t.schema) for t in TOPICS}
 
 

@@ -199,13 +199,12 @@ class Pace(Protocol):
 def bounded(now: datetime, wanted: datetime, instant: datetime | None, *, quiet: bool) -> datetime:
     """Where time may go from ``now`` when the pace wants ``wanted``.
 
-    It stops at every instant on its way, even when all is quiet: what is due then happens then, and not up to a step later. It leaves
-    an instant behind only once all is quiet after it was reached. While work is under way it goes no further than the next instant,
-    and stands where none is known, since the work may be about to set one.
+    While anything is under way it stands, so that no second of latency becomes an hour. Else it goes on, and stops at every instant on
+    its way: what is due then happens then, and not up to a step later.
     """
-    if instant is None or instant <= now:
-        return wanted if quiet else now
-    return min(wanted, instant)
+    if not quiet:
+        return now
+    return wanted if instant is None or instant <= now else min(wanted, instant)
 
 
 class Governor:

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,11 +22,11 @@ from hailong.domain.units import LOCAL
 from hailong.events import AlertChanged
 from hailong.settings import Settings
 from ops.local.stack import Stack
+from ops.pace import InstallationPace
 from ops.proof.citizens import LINK, Visit, answer, opt_out
 from ops.wiring import Wiring
 from producers.registry import ALWAYS, Registrar, UnitRow
 from producers.simulator import Plan, PlannedDossier
-from sinks.ledger import Ledger
 
 TARGET: Final = 0.87
 HANDS_IN_AT: Final = time(16)
@@ -77,20 +76,15 @@ class Agenda:
         self.handed_in = 0
         self.thanked = 0
         self.opted_out = 0
-        self._counted = 0
         self._busy = True
         self._wiring = Wiring(settings)
-
-    @cached_property
-    def _ledger(self) -> Ledger:
-        # At its first use: the keys it needs are made while the stack starts.
-        return self._wiring.ledger("demo")
+        self._hailong = InstallationPace(settings)
 
     # --- what the governor asks (ops.clock.Pace)
 
     async def next_instant(self) -> datetime | None:
         """The earliest thing hailong or a simulated person waits for."""
-        waiting = await asyncio.to_thread(self._next_due)
+        waiting = await self._hailong.next_instant()
         mine = [self._hand_in[0][0]] if self._hand_in else []
         mine += [self._answers[0].at] if self._answers else []
         return min([*mine, self._end, *([waiting] if waiting else [])])
@@ -99,7 +93,7 @@ class Agenda:
         """Whether nothing is under way."""
         if self._busy or self._due() or self.now() >= self._end:
             return False
-        return await asyncio.to_thread(self._done)
+        return await self._hailong.quiet() and self._heard >= await asyncio.to_thread(self._handed_over)
 
     def now(self) -> datetime:
         return self._wiring.clock.now()
@@ -112,20 +106,6 @@ class Agenda:
     def _due(self) -> bool:
         now = self.now()
         return bool((self._hand_in and self._hand_in[0][0] <= now) or (self._answers and self._answers[0].at <= now))
-
-    def _next_due(self) -> datetime | None:
-        with self._ledger.read() as reader:
-            due = reader.next_due()
-        return due.astimezone(LOCAL) if due else None
-
-    def _done(self) -> bool:
-        with self._ledger.read() as reader:
-            due = reader.next_due()
-            if due is not None and due <= self.now():
-                return False
-            if reader.open_claims() or reader.undecided() or reader.unpublished() or reader.counted() != reader.judged():
-                return False
-            return reader.answers() >= self._counted and reader.handed_over() <= self._heard
 
     # --- what people do
 
@@ -168,7 +148,7 @@ class Agenda:
                 self._intend(found[1], dossiers[-1])
 
     def _handed_over(self) -> int:
-        with self._ledger.read() as reader:
+        with self._hailong.ledger.read() as reader:
             return reader.handed_over()
 
     def _intend(self, code: str, dossier: PlannedDossier) -> None:
@@ -183,7 +163,6 @@ class Agenda:
             self.opted_out += await opt_out(client, site, visit)
         elif planned is not None and await answer(client, site, visit, planned.reasons):
             self.thanked += 1
-            self._counted += 1
 
 
 def _hand_ins(plan: Plan) -> list[tuple[datetime, list[PlannedDossier]]]:

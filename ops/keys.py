@@ -8,6 +8,7 @@ machines with different keys would no longer understand each other.
 from __future__ import annotations
 
 import os
+import secrets
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -70,7 +71,8 @@ def _make(path: Path) -> bool:
     """Write a new key whole or not at all; False when one is there."""
     if path.exists():
         return False
-    draft = path.with_suffix(f".{os.getpid()}")
+    # Containers share process ids, and a process may have died here before: the name must be nobody else's.
+    draft = path.with_suffix(f".{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as f:
         f.write(os.urandom(BYTES))

@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from datetime import date, time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
@@ -24,11 +24,11 @@ import uvloop
 
 from hailong import telemetry
 from hailong.domain import detectors
-from hailong.events import TOPICS
 from hailong.ports import Retryable
 from hailong.settings import SettingError, Settings, load
 from ops.daily import Daily
 from ops.proof import breaks
+from ops.topics import ROLES, SUBSCRIBES
 from ops.wiring import Wiring, real_now
 from producers.desk import Desk
 from producers.dropfolder import DropFolder
@@ -42,14 +42,6 @@ from streams.timing import Timer
 from streams.worker import Worker, WorkerSettings, every
 
 log = structlog.get_logger("worker")
-SUBSCRIBES: Final[dict[str, tuple[str, ...]]] = {
-    "decide": ("dossier.closed.v1", "dossier.reopened.v1"),
-    "send": ("survey.decided.v1", "alert.changed.v1", "case.changed.v1"),
-    "count": ("survey.answered.v1", "unit.changed.v1", "target.changed.v1", "alert.changed.v1"),
-    "judge": ("survey.counted.v1",),
-    "archive": tuple(t.name for t in TOPICS if t.name != "survey.answered.v1"),
-}
-ROLES: Final = (*SUBSCRIBES, "timer")
 Background = Coroutine[Any, Any, Any]
 
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 import msgspec
 
+from hailong.domain.units import Registry
 from hailong.events import TargetChanged, UnitChanged, UnitLevel
 from hailong.ports import Invalid, Ledger, PendingRecord, Publisher
 
 ALWAYS: Final = date(1900, 1, 1)
 _LEVELS: Final = frozenset(get_args(UnitLevel))
+_HEADER: Final = "The first line names the columns: code,name,level,parent,valid_from,valid_to."
 
 
 class UnitRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,66 +38,91 @@ class UnitRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_units(path: Path) -> list[UnitRow]:
     """The rows of a list. Raises Invalid naming line and column; nothing of a list with a fault is taken."""
-    text = path.read_text("utf-8-sig")
-    try:
-        table: list[Mapping[str, Any]] = (
-            msgspec.json.decode(text) if path.suffix.lower() == ".json" else list(csv.DictReader(io.StringIO(text)))
-        )
-    except msgspec.DecodeError as e:
-        raise Invalid("not_json", None, f"{path.name}: {e}. Write an array of objects.") from None
-    rows = [_row(n, line) for n, line in enumerate(table, start=2)]
+    rows = [(where, _row(where, raw)) for where, raw in _lines(path)]
     if not rows:
-        raise Invalid(
-            "missing", None, f"{path.name}: no units in it. The first line names the columns: code,name,level,parent,valid_from,valid_to."
-        )
+        raise Invalid("missing", None, f"{path.name}: no units in it. {_HEADER}")
     _check(rows)
-    return rows
+    return [row for _, row in rows]
 
 
-def _row(line: int, raw: Mapping[str, Any]) -> UnitRow:
+def _lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(where it stands, columns) of each unit."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise Invalid("not_utf8", None, f"{path.name}: byte {e.start} is not UTF-8. Save the list as UTF-8.") from None
+    if path.suffix.lower() == ".json":
+        yield from _entries(path.name, text)
+        return
+    table = csv.DictReader(io.StringIO(text))
+    for name in ("code", "name", "level"):
+        if table.fieldnames is not None and name not in table.fieldnames:
+            raise Invalid("missing", name, f"line 1: there is no column {name}. {_HEADER}")
+    for raw in table:
+        yield f"line {table.line_num}", raw
+
+
+def _entries(name: str, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        entries = msgspec.json.decode(text, type=list[dict[str, Any]])
+    except msgspec.DecodeError as e:
+        raise Invalid("not_json", None, f"{name}: {e}. Write an array of objects.") from None
+    for n, raw in enumerate(entries, start=1):
+        yield f"entry {n}", raw
+
+
+def _row(where: str, raw: Mapping[str, Any]) -> UnitRow:
     def text(name: str) -> str:
         return str(raw.get(name) or "").strip()
 
     for name in ("code", "name", "level"):
         if not text(name):
-            raise Invalid("missing", name, f"line {line}: {name} is empty")
+            raise Invalid("missing", name, f"{where}: {name} is empty")
     if text("level") not in _LEVELS:
-        raise Invalid("unknown_code", "level", f"line {line}: level must be one of {', '.join(sorted(_LEVELS))}")
-    return UnitRow(
+        raise Invalid("unknown_code", "level", f"{where}: level must be one of {', '.join(sorted(_LEVELS))}")
+    row = UnitRow(
         code=text("code"),
         name=text("name"),
         level=cast(UnitLevel, text("level")),
         parent=text("parent") or None,
-        valid_from=_day(line, "valid_from", text("valid_from")) or ALWAYS,
-        valid_to=_day(line, "valid_to", text("valid_to")),
+        valid_from=_day(where, "valid_from", text("valid_from")) or ALWAYS,
+        valid_to=_day(where, "valid_to", text("valid_to")),
     )
+    if row.valid_to is not None and row.valid_to <= row.valid_from:
+        raise Invalid("ends_before_start", "valid_to", f"{where}: unit {row.code}: valid_to is not after valid_from")
+    return row
 
 
-def _day(line: int, name: str, text: str) -> date | None:
+def _day(where: str, name: str, text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise Invalid("not_a_day", name, f"line {line}: {name} is not a day like 2025-07-01") from None
+        raise Invalid("not_a_day", name, f"{where}: {name} is not a day like 2025-07-01") from None
 
 
-def _check(rows: Sequence[UnitRow]) -> None:
-    """Each parent is in the list, no unit is its own ancestor, no unit has two rows for one day."""
-    parents = {r.code: r.parent for r in rows}
-    for r in rows:
-        if r.parent is not None and r.parent not in parents:
-            raise Invalid("unknown_code", "parent", f"unit {r.code}: its parent {r.parent} is not in the list")
-        if r.valid_to is not None and r.valid_to <= r.valid_from:
-            raise Invalid("ends_before_start", "valid_to", f"unit {r.code}: valid_to is not after valid_from")
-        seen, up = {r.code}, r.parent
-        while up is not None:
-            if up in seen:
-                raise Invalid("circle", "parent", f"unit {r.code}: it is its own ancestor")
-            seen.add(up)
-            up = parents[up]
-    spans = sorted((r.code, r.valid_from, r.valid_to or date.max) for r in rows)
-    for (code, _, end), (other, begin, _) in itertools.pairwise(spans):
-        if code == other and begin < end:
-            raise Invalid("overlap", "valid_from", f"unit {code}: two rows for {begin.isoformat()}")
+def _check(rows: Sequence[tuple[str, UnitRow]]) -> None:
+    """Each parent is in the list, no unit has two rows for one day, no unit is its own ancestor on any day."""
+    by_code: dict[str, list[tuple[str, UnitRow]]] = {}
+    for where, row in rows:
+        by_code.setdefault(row.code, []).append((where, row))
+    for where, row in rows:
+        if row.parent is not None and row.parent not in by_code:
+            raise Invalid("unknown_code", "parent", f"{where}: unit {row.code}: its parent {row.parent} is not in the list")
+    for same in by_code.values():
+        for (_, one), (where, two) in itertools.pairwise(sorted(same, key=lambda r: r[1].valid_from)):
+            if one.valid_to is None or two.valid_from < one.valid_to:
+                raise Invalid("overlap", "valid_from", f"{where}: unit {two.code}: two rows for {two.valid_from.isoformat()}")
+    registry = Registry(_fact(row, "", n) for n, (_, row) in enumerate(rows))
+    for where, row in rows:
+        # A circle exists on some day only if it exists on the day the last of its rows begins.
+        last = registry.on(registry.chain(row.code, row.valid_from)[-1], row.valid_from)
+        if last is not None and last.parent:
+            raise Invalid("circle", "parent", f"{where}: unit {row.code}: it is its own ancestor, or below one that is")
+
+
+def _fact(row: UnitRow, registry_id: str, seq: int) -> UnitChanged:
+    fields = msgspec.structs.asdict(row)
+    return UnitChanged(event_id=f"{registry_id}:unit:{seq}", registry_id=registry_id, seq=seq, **fields)
 
 
 class Registrar:
@@ -111,9 +138,7 @@ class Registrar:
         changed = 0
         with self._ledger.begin() as tx:
             for r in rows:
-                fields = msgspec.structs.asdict(r)
-                seq = tx.next_registry_seq()
-                fact = UnitChanged(event_id=f"{self._registry_id}:unit:{seq}", registry_id=self._registry_id, seq=seq, **fields)
+                fact = _fact(r, self._registry_id, tx.next_registry_seq())
                 if tx.put_unit(fact):
                     tx.put([fact], now)
                     changed += 1
@@ -124,6 +149,8 @@ class Registrar:
         """Write a target (a fraction) for a unit and all below it, or for all; False when it is there already. Raises Retryable."""
         if not 0 < value < 1:
             raise Invalid("out_of_range", "value", "a target is a fraction between 0 and 1, such as 0.87")
+        if valid_to is not None and valid_to <= valid_from:
+            raise Invalid("ends_before_start", "valid_to", "the first day it holds no more must come after its first day")
         with self._ledger.begin() as tx:
             seq = tx.next_registry_seq()
             fact = TargetChanged(

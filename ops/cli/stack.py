@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hailong import settings as house
-from ops.clock import read_wish
+from hailong.settings import Settings
+from ops.clock import Pace, read_wish
 from ops.local import doctor as examination
 from ops.local.folder import DataFolder
 from ops.local.home import REPOSITORY
@@ -57,6 +59,12 @@ def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
+def _pace(given: Settings) -> Pace:
+    """What the clock of time-lapse asks. Imported only then: `status` is not to wait for the adapters."""
+    made: Pace = import_module("ops.pace").InstallationPace(given)
+    return made
+
+
 # --- up -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -84,6 +92,7 @@ def up(
             settings=ctx.obj.settings,
             workers=counts,
             parts=only,
+            pace=_pace,
             progress=lambda done, wanted, name: _say(f"Fetching Kafka, once: {done} of {wanted} ({name})"),
         )
         asyncio.run(_kept_up(stack))

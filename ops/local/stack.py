@@ -277,8 +277,9 @@ class Stack:
 
     def _python(self, name: str, module: list[str], ready: Ready | None = None) -> Child:
         told = house.environment(replace(self.settings, service=name))
-        env = {**house.inherited(), **told, "PYTHONUNBUFFERED": "1"}
-        return Child(name, [sys.executable, "-m", *module], env, ready, cwd=REPOSITORY)
+        env = {**house.inherited(), **told, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(REPOSITORY)}
+        # In a folder of the stack: libraries leave things where they stand, and the repository may be read-only.
+        return Child(name, [sys.executable, "-P", "-m", *module], env, ready, cwd=self.folder.run)
 
     def _worker(self, role: str, slot: int) -> Child:
         name = f"{role}-{slot}"

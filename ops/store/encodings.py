@@ -7,8 +7,8 @@ import sys
 import zlib
 from typing import Final, Protocol
 
-import lz4.block  # type: ignore[import-untyped]  # no stubs exist
-import lz4.frame  # type: ignore[import-untyped]
+import lz4.block
+import lz4.frame
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -97,9 +97,10 @@ def test_wrong_use_is_told_in_a_sentence_and_ends_with_2(arguments: list[str], s
     assert told.out == ""
 
 
-def test_an_unknown_setting_is_told_by_name_and_ends_with_2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HAILONG_SURVEY_URI", "http://x")
-    assert run("status") == 2
+def test_an_unknown_setting_is_told_by_name_and_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HAILONG_SURVEY_URI", "http://x")
+        assert run("status") == 2
     assert capsys.readouterr().err == "HAILONG_SURVEY_URI: no such setting. `hailong settings` lists them.\n"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hailong.ports import Retryable
@@ -224,7 +224,6 @@ def test_a_governor_runs_on_its_own_until_it_is_called_off(tmp_path: Path) -> No
 moments = st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no reason to fail
 @given(now=moments, ahead=st.timedeltas(timedelta(), timedelta(days=2)), instant=st.none() | moments, quiet=st.booleans())
 def test_a_step_never_goes_back_beyond_the_pace_or_over_an_instant(
     now: datetime, ahead: timedelta, instant: datetime | None, quiet: bool
@@ -233,5 +232,5 @@ def test_a_step_never_goes_back_beyond_the_pace_or_over_an_instant(
     assert now <= reached <= now + ahead
     if instant is not None and now < instant:
         assert reached <= instant
-    if not quiet and (instant is None or instant <= now):
+    if not quiet:
         assert reached == now

@@ -6,8 +6,8 @@ import gzip
 import struct
 import zlib
 
-import lz4.block  # type: ignore[import-untyped]  # no stubs exist
-import lz4.frame  # type: ignore[import-untyped]
+import lz4.block
+import lz4.frame
 import pytest
 from backports import zstd
 

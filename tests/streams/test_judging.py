@@ -146,7 +146,7 @@ class Breaking:
 
 def test_a_failed_commit_judges_again_from_what_was_kept(here: Room) -> None:
     fails = Fails(here, 2)
-    outbox = Outbox(fails, here.log)  # type: ignore[arg-type]
+    outbox = Outbox(fails, here.log)
     role = Judging(outbox, lambda seq, states: RealJudge(0.9, seq, states))
     asyncio.run(role(items(counted(1, 20))))
     with pytest.raises(Retryable):

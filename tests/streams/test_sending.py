@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from hailong.events import AlertChanged, CaseChanged
-from hailong.ports import OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
-from streams.sending import MAX_ATTEMPTS, Sender, Told
+from hailong.ports import Handover, OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
+from streams.sending import MAX_ATTEMPTS, Told
 from tests.contract.build import NOON, act, decide
 from tests.streams.test_judging import alert
 from tests.streams.twins import ChannelTwin, Room, items
@@ -26,14 +26,14 @@ def waiting(here: Room, number: int = 1, **fields: object) -> list[str]:
     return decide(here.ledger, *refs, ask_at=here.clock.now())
 
 
-def until(here: Room, sender: Sender, done: Callable[[], bool], within: float = 5.0) -> None:
-    """Let a worker's sending run until ``done`` says so; then as long again as it takes to rest."""
+def until(here: Room, twin: ChannelTwin, done: Callable[[], bool], within: float = 5.0, **rules: float) -> None:
+    """Let a new worker's sending run until ``done`` says so; then as long again as it takes to rest."""
 
     async def run() -> None:
-        work = asyncio.create_task(sender.run())
+        work = asyncio.create_task(here.sender(twin, **rules).run())
         try:
             async with asyncio.timeout(within):
-                while not done():
+                while not done():  # noqa: ASYNC110 (what it waits for is written by threads)
                     await asyncio.sleep(0.005)
             await asyncio.sleep(0.03)
         finally:
@@ -62,7 +62,7 @@ def test_the_claim_is_committed_before_the_provider_is_called(here: Room) -> Non
         assert claim.claim_id == message.claim_id
 
     twin = ChannelTwin(look=look)
-    until(here, here.sender(twin), lambda: settled(here))
+    until(here, twin, lambda: settled(here))
     assert [state for _, state in seen] == ["claimed"]
     assert states(here) == ["handed_over"]
     assert here.outcomes() == {"valid": 1, "asked": 1, "waiting": 0, "not_asked": {}}
@@ -72,10 +72,9 @@ def test_the_claim_is_committed_before_the_provider_is_called(here: Room) -> Non
 def test_a_refusal_that_may_pass_is_tried_again_later_and_less_and_less_often(here: Room) -> None:
     waiting(here)
     twin = ChannelTwin(orders=[Retryable("busy")] * 3)
-    sender = here.sender(twin, retry_base_s=30.0)
     moments = []
     for tries in range(1, 5):
-        until(here, sender, lambda tries=tries: len(twin.sent) == tries and settled(here))  # type: ignore[misc]
+        until(here, twin, lambda tries=tries: len(twin.sent) == tries and settled(here))  # type: ignore[misc]
         with here.begin() as tx:
             following = tx.next_due()
         if tries < 4:
@@ -88,32 +87,27 @@ def test_a_refusal_that_may_pass_is_tried_again_later_and_less_and_less_often(he
 
 def test_a_provider_s_own_wait_is_kept(here: Room) -> None:
     waiting(here)
-    until(here, here.sender(ChannelTwin(orders=[Retryable("slow down", after=600)])), lambda: states(here) == ["released"])
+    until(here, ChannelTwin(orders=[Retryable("slow down", after=600)]), lambda: states(here) == ["released"])
     with here.begin() as tx:
         assert tx.next_due() == NOON + timedelta(seconds=600)
 
 
 def test_after_many_refusals_it_is_given_up(here: Room) -> None:
     waiting(here)
+    twin = ChannelTwin(orders=[Retryable("busy")] * 4)
+    until(here, twin, lambda: states(here) == ["released"])
     with here.begin() as tx:
-        tx.conn.exec_driver_sql("UPDATE slots SET expires_at = NULL")
-    twin = ChannelTwin(orders=[Retryable("busy")] * (MAX_ATTEMPTS + 1))
-    sender = here.sender(twin)
-
-    async def run() -> None:
-        for _ in range(2 * MAX_ATTEMPTS + 4):
-            await sender.round()
-            here.clock.move(hours=1)
-
-    asyncio.run(run())
-    assert len(twin.sent) == MAX_ATTEMPTS
-    assert states(here) == ["failed"]
+        tx.conn.exec_driver_sql(f"UPDATE claims SET attempts = {MAX_ATTEMPTS - 2}")
+    for state in ("released", "failed"):
+        here.clock.move(hours=2)
+        until(here, twin, lambda state=state: states(here) == [state] and len(twin.sent) > 1)  # type: ignore[misc]
+    assert len(twin.sent) == 3
     assert here.outcomes()["not_asked"] == {"undeliverable": 1}
 
 
 def test_a_refusal_for_good_ends_it_and_frees_the_person(here: Room) -> None:
     waiting(here)
-    until(here, here.sender(ChannelTwin(orders=[Permanent("no such number", "21211")])), lambda: settled(here))
+    until(here, ChannelTwin(orders=[Permanent("no such number", "21211")]), lambda: settled(here))
     assert [(f.state, f.code, f.reason) for f in here.log.facts(DELIVERY)][1:] == [("failed", "21211", "no such number")]
     assert here.outcomes()["not_asked"] == {"undeliverable": 1}
     here.take(act("later", "+84900000000"))
@@ -121,28 +115,29 @@ def test_a_refusal_for_good_ends_it_and_frees_the_person(here: Room) -> None:
         assert tx.slots_for_decision(["later"])["later"].last_asked_at is None
 
 
-@pytest.mark.parametrize("error", [UnknownOutcome("no answer"), RuntimeError("broken"), KeyError("x"), TimeoutError()])
-@pytest.mark.parametrize("accepted", [True, False])
+@pytest.mark.parametrize(
+    ("error", "accepted"),
+    [(UnknownOutcome("no answer"), True), (UnknownOutcome("no"), False), (RuntimeError("x"), False), (TimeoutError(), True)],
+)
 def test_whatever_else_happens_it_is_found_out_and_never_sent_again(here: Room, error: Exception, accepted: bool) -> None:
     waiting(here)
     twin = ChannelTwin(orders=[error], accepts_before_failing=accepted)
-    sender = here.sender(twin, lookups=2)
-    until(here, sender, lambda: len(twin.sent) == 1)
+    until(here, twin, lambda: len(twin.sent) == 1)
     assert states(here) == ["claimed"]
     assert twin.looked_up == 0, "not before the lease is over"
     here.real += timedelta(seconds=91)
-    until(here, sender, lambda: twin.looked_up == 1)
+    until(here, twin, lambda: twin.looked_up == 1)
     assert states(here) == (["handed_over"] if accepted else ["claimed"])
     here.real += timedelta(seconds=299)
-    until(here, sender, lambda: True)
+    until(here, twin, lambda: True)
     assert twin.looked_up == 1, "not before the gap is over"
     here.real += timedelta(seconds=2)
-    until(here, sender, lambda: settled(here))
+    until(here, twin, lambda: settled(here))
     assert states(here) == (["handed_over"] if accepted else ["unknown"])
     assert twin.looked_up == (1 if accepted else 2)
     here.clock.move(days=5)
     here.real += timedelta(days=5)
-    until(here, sender, lambda: True)
+    until(here, twin, lambda: True)
     assert len(twin.sent) == 1
     assert here.outcomes() == {"valid": 1, "asked": 1, "waiting": 0, "not_asked": {}}
 
@@ -150,10 +145,9 @@ def test_whatever_else_happens_it_is_found_out_and_never_sent_again(here: Room, 
 def test_a_provider_that_cannot_be_asked_leaves_it_unknown(here: Room) -> None:
     waiting(here)
     twin = ChannelTwin(orders=[UnknownOutcome("cut off")], can_reconcile=False)
-    sender = here.sender(twin)
-    until(here, sender, lambda: len(twin.sent) == 1)
+    until(here, twin, lambda: len(twin.sent) == 1)
     here.real += timedelta(seconds=91)
-    until(here, sender, lambda: settled(here))
+    until(here, twin, lambda: settled(here))
     assert states(here) == ["unknown"]
     assert (twin.looked_up, len(twin.sent)) == (0, 1)
     assert here.log.facts(DELIVERY)[-1].reason == "open after its lease; the provider cannot be asked"
@@ -166,12 +160,12 @@ def test_a_worker_that_died_while_sending_leaves_it_to_another(here: Room) -> No
         (claimed,) = tx.claim_due(here.clock.now(), here.real, here.real + timedelta(seconds=30), 20, "dead")
     second = ChannelTwin(accepted={f"{claimed.ref}-invitation": handover(first)})
     here.real += timedelta(seconds=91)
-    until(here, here.sender(second), lambda: settled(here))
+    until(here, second, lambda: settled(here))
     assert states(here) == ["handed_over"]
     assert second.sent == []
 
 
-def handover(twin: ChannelTwin) -> object:
+def handover(twin: ChannelTwin) -> Handover:
     asyncio.run(twin.send(OutgoingMessage("c", "sms", "", "", "", None, "t", None, None, "vi")))
     return twin.accepted["t"]
 
@@ -180,7 +174,7 @@ def test_at_most_so_many_are_under_way_and_none_is_left(here: Room) -> None:
     waiting(here, 53)
     most: list[int] = []
     twin = ChannelTwin(look=lambda _: most.append(states(here).count("claimed")))
-    until(here, here.sender(twin, parallel=7), lambda: states(here) == ["handed_over"] * 53, within=20)
+    until(here, twin, lambda: states(here) == ["handed_over"] * 53, within=20, parallel=7)
     assert twin.most_open == 7
     assert max(most) <= 7
     assert len({m.to for m in twin.sent}) == 53
@@ -193,7 +187,7 @@ def test_two_workers_share_the_work_and_double_none_of_it(here: Room) -> None:
     async def run() -> None:
         async with asyncio.timeout(20):
             work = [asyncio.create_task(here.sender(twin, parallel=3).run()) for twin in (one, two)]
-            while states(here) != ["handed_over"] * 40:
+            while states(here) != ["handed_over"] * 40:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             for task in work:
                 task.cancel()
@@ -206,14 +200,14 @@ def test_two_workers_share_the_work_and_double_none_of_it(here: Room) -> None:
 
 def test_an_opt_out_between_decision_and_claim_holds(here: Room) -> None:
     (earlier,) = waiting(here)
-    until(here, here.sender(ChannelTwin()), lambda: settled(here))
+    until(here, ChannelTwin(), lambda: settled(here))
     here.take(act("second", "+84900000000"))
     decide(here.ledger, "second", ask_at=NOON + timedelta(days=31))
     here.clock.move(days=31)
     with here.begin() as tx:
         assert tx.opt_out(f"{earlier}-invitation-sms", here.clock.now(), "link") == "recorded"
     twin = ChannelTwin()
-    until(here, here.sender(twin), lambda: here.outcomes()["waiting"] == 0)
+    until(here, twin, lambda: here.outcomes()["waiting"] == 0)
     assert twin.sent == []
     assert here.outcomes() == {"valid": 2, "asked": 1, "waiting": 0, "not_asked": {"opted_out": 1}}
     assert [(f.state, f.reason) for f in here.log.facts(DELIVERY)][-1] == ("withdrawn", "opted_out")
@@ -225,13 +219,13 @@ def test_a_later_act_with_another_number_does_not_get_round_the_limits(here: Roo
     decide(here.ledger, "d1")
     here.take(replace(act("d1", "+84900000002", event_id="ten"), occurred_at=NOON + timedelta(hours=1)))
     twin = ChannelTwin()
-    until(here, here.sender(twin), lambda: settled(here))
+    until(here, twin, lambda: settled(here))
     assert [m.to for m in twin.sent] == ["+84900000001"]
 
 
 def test_a_channel_nobody_set_up_fails_the_message_and_not_the_worker(here: Room) -> None:
     waiting(here)
-    until(here, here.sender(ChannelTwin(name="email")), lambda: settled(here))
+    until(here, ChannelTwin(name="email"), lambda: settled(here))
     assert states(here) == ["failed"]
 
 
@@ -239,7 +233,7 @@ def test_a_log_that_is_away_keeps_no_message_back_and_loses_no_fact(here: Room) 
     waiting(here, 12)
     here.log.failures = [0, 1, 0]
     twin = ChannelTwin()
-    until(here, here.sender(twin, parallel=4), lambda: states(here) == ["handed_over"] * 12)
+    until(here, twin, lambda: states(here) == ["handed_over"] * 12, parallel=4)
     facts = here.log.facts(DELIVERY)
     assert len(facts) == 24
     assert len(twin.sent) == 12
@@ -249,10 +243,10 @@ def test_a_log_that_is_away_keeps_no_message_back_and_loses_no_fact(here: Room) 
 def test_receipts_become_facts(here: Room) -> None:
     waiting(here)
     twin = ChannelTwin(provider="twilio")
-    until(here, here.sender(twin), lambda: settled(here))
+    until(here, twin, lambda: settled(here))
     with here.begin() as tx:
         tx.store_receipt(Receipt("twilio", "SM1", "delivered", None), here.clock.now())
-    until(here, here.sender(twin), lambda: states(here) == ["delivered"])
+    until(here, twin, lambda: states(here) == ["delivered"])
     assert [f.state for f in here.log.facts(DELIVERY)] == ["claimed", "handed_over", "delivered"]
 
 
@@ -280,7 +274,7 @@ def mails(here: Room, steps: Sequence[AlertChanged | CaseChanged], *addresses: s
     asyncio.run(role(items(steps)))
     asyncio.run(role(items(steps)))  # the same records again
     twin = ChannelTwin(name="email", provider="smtp", can_reconcile=False)
-    until(here, here.sender(twin), lambda: "claimed" not in states(here))
+    until(here, twin, lambda: "claimed" not in states(here))
     assert len({(m.to, m.token) for m in twin.sent}) == len(twin.sent)
     return sorted(m.to for m in twin.sent)
 

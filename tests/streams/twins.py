@@ -13,8 +13,8 @@ from typing import Any
 
 from hailong.domain.eligibility import Rules
 from hailong.events import Fact, MessageChannel, Record, decode, encode
-from hailong.ports import Claimed, Contact, DossierAct, Handover, OutgoingMessage, Retryable
-from sinks.ledger import Ledger, Tools, Tx, open_ledger
+from hailong.ports import Claimed, DossierAct, Handover, OutgoingMessage, Retryable
+from sinks.ledger import Ledger, open_ledger
 from streams.deciding import Decider
 from streams.guard import Guard, Handler, Item, Outbox, Raw
 from streams.sending import Sender, SendingRules
@@ -184,6 +184,3 @@ def raws(facts: Sequence[Fact], first: int = 0) -> list[Raw]:
 
 def items(facts: Sequence[Fact], first: int = 0) -> list[Item]:
     return [Item(encode(f, NOON).topic, 0, first + n, f) for n, f in enumerate(facts)]
-
-
-

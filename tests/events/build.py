@@ -1,0 +1,79 @@
+"""One fact of each topic, every field said: what the golden files were made from. Frozen like they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Final
+
+from hailong.events import (
+    About,
+    AlertChanged,
+    CaseChanged,
+    ContactPreference,
+    DossierClosed,
+    DossierReopened,
+    Fact,
+    SurveyAnswered,
+    SurveyCounted,
+    SurveyDecided,
+    SurveyDelivery,
+    TargetChanged,
+    UnitChanged,
+)
+
+AT: Final = datetime(2026, 3, 2, 9, 30, 15, 250000, tzinfo=timezone(timedelta(hours=7)))
+DAY: Final = date(2026, 3, 2)
+ABOUT: Final = About(
+    receiving_unit="xa-01", handling_unit="lac-son/đất đai", field="land", submission_channel="online", ending="result_returned",
+    timeliness="early", month="2026-02",
+)  # fmt: skip
+FACTS: Final[tuple[Fact, ...]] = (
+    DossierClosed(
+        event_id="closed-1", registry_id="hoa-binh", dossier_ref="ref-1", source="one-stop", outcome="done_electronic", status_code=9,
+        procedure_code="1.000105.000.00.00.H28", procedure_code_national="1.000105", field="land", service_level="full",
+        receiving_unit="xa-01", handling_unit="lac-son/đất đai", unit_level="commune", submission_channel="online",
+        result_channel="electronic", received_on=date(2026, 2, 20), due_on=date(2026, 3, 3), ended_on=DAY, heard_on=DAY,
+        supplement_count=1, supplement_days=2.5, timeliness="early", fee_required=True, paid_online=False, applicant_type="business",
+        submitted_by="proxy",
+    ),
+    DossierReopened(
+        event_id="reopened-1", registry_id="hoa-binh", dossier_ref="ref-1", source="one-stop", status_code=4, reopened_on=DAY
+    ),
+    SurveyDecided(
+        event_id="decided-1", registry_id="hoa-binh", dossier_ref="ref-1", asked=False, reason="recently_asked", rules_version="2026-11.1",
+        draw=0.1234567890123, decided_on=DAY, inputs={"reach": ["sms"], "opted_out": False, "asked_before_on": "2026-02-10"},
+    ),
+    SurveyDelivery(
+        event_id="delivery-1", registry_id="hoa-binh", survey_id="survey-1", purpose="invitation", seq=2, state="failed", at=AT,
+        channel="sms", provider="twilio", code="30005", reason="unknown destination", segments=1, cost=350, about=ABOUT,
+    ),
+    SurveyAnswered(
+        event_id="answered-1", registry_id="hoa-binh", survey_id="survey-1", questionnaire="ttp-core", questionnaire_version=1,
+        mode="link", language="en", page=2, answers={"Q0": None, "Q7": ["slow", "charges"]}, nonce="nonce-1", answered_at=AT, about=ABOUT,
+    ),
+    SurveyCounted(
+        event_id="hoa-binh:7", registry_id="hoa-binh", seq=7, kind="retraction", counted_at=AT.astimezone(UTC), survey_id="survey-1",
+        revision=1, questionnaire="ttp-core", questionnaire_version=1, mode="link", language="vi", score=2, answers={"Q0": 2},
+        reason="erased", about=ABOUT, control={"counted_on": "2026-03-01"},
+    ),
+    ContactPreference(
+        event_id="preference-1", registry_id="hoa-binh", contact_hash="hash-1", pepper_version=1, choice="opt_out", at=AT, door="link"
+    ),
+    AlertChanged(
+        event_id="alert-1", registry_id="hoa-binh", alert_id="a-1", version=2, state="cleared", kind="below", unit="xa-01", at=AT,
+        by="judge", note="not enough answers", evidence_seq=7, n=41, satisfied=37, target=0.87, low=0.774, high=0.961,
+        since=date(2025, 12, 3), until=DAY, sentence_vi="Xã 01: đã đạt mục tiêu.", sentence_en="Xã 01: at its target.",
+    ),
+    CaseChanged(
+        event_id="case-1", registry_id="hoa-binh", case_id="c-1", version=1, state="opened", kind="charges", confidential=True,
+        unit="xa-01", on=DAY, at=AT,
+    ),
+    UnitChanged(
+        event_id="unit-1", registry_id="hoa-binh", code="xa-01", name="Xã 01", level="commune", parent="lac-son",
+        valid_from=date(2020, 1, 1), valid_to=date(2025, 7, 1), seq=3,
+    ),
+    TargetChanged(
+        event_id="target-1", registry_id="hoa-binh", value=0.87, unit="lac-son", valid_from=date(2026, 1, 1), valid_to=date(2027, 1, 1),
+        source="Kế hoạch 2026", seq=4,
+    ),
+)  # fmt: skip
