@@ -403,6 +403,14 @@ class Ledger(Protocol):
     def published(self, ids: Sequence[int]) -> None: ...
 
 
+class WorkingLedger(Ledger, Protocol):
+    """The ledger as roles have it."""
+
+    def anything_due(self, kinds: Sequence[str], now: datetime, real_now: datetime) -> bool:
+        """Whether a row of these kinds may be taken now. Reads without locking anybody, so it may be asked often."""
+        ...
+
+
 class FactStore(Protocol):
     """Where facts stay for questions (ClickHouse)."""
 

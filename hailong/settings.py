@@ -55,6 +55,8 @@ class Settings:
     receipts_url: str = _s("", "public address providers call back with receipts; empty: the survey site's")
     smtp_host: str = _s("127.0.0.1", "SMTP server")
     smtp_port: int = _s(25, "its port")
+    smtp_user: str = _s("", "user at the SMTP server; empty: none")
+    smtp_password_file: str = _s("", "file with that user's password")
     smtp_tls: bool = _s(False, "STARTTLS with the SMTP server")
     mail_from: str = _s("khaosat@hoabinh.example", "sender of mails; its domain is in the Message-ID")
     notice_file: str = _s("", "TOML file: language → a sentence above the officers' page; empty: none")
@@ -77,6 +79,7 @@ class Settings:
     service: str = _s("hailong", "name of this process in logs and metrics")
     log_level: str = _s("info", "debug | info | warning | error")
     proof_break: str = _s("", "for `prove` only: claim | ack | dedupe | order | outbox switches that safeguard off")
+    archive_within_s: float = _s(0.05, "archive waits so long to fill a batch: more is cheaper, less is sooner on the page")
     commit_interval_s: float = _s(1.0, "seconds between two commits of a role's offsets")
 
     @property

@@ -33,7 +33,7 @@ HANDS_IN_AT: Final = time(16)
 """Once a working day the desks hand in what ended since."""
 ANSWERS_AT: Final = (time(12), time(21))
 """Answers come in at these moments: a year has few enough of them to be over in minutes."""
-OVERRIDES: Final[dict[str, Any]] = {"spread_minutes": 240, "slot_minutes": 240, "default_target": TARGET, "commit_interval_s": 0.3}
+OVERRIDES: Final[dict[str, Any]] = {"spread_minutes": 240, "slot_minutes": 240, "default_target": TARGET, "archive_within_s": 1.0}
 RATE: Final = 20.0
 """Days a second where nothing waits."""
 NOTICE: Final = {

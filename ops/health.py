@@ -27,7 +27,7 @@ from ops.local.readiness import Progress, read_progress
 
 ROLES: Final = ("decide", "send", "count", "judge", "archive", "timer")
 SITES: Final = ("intake", "survey", "dashboard")
-"""As in ops.worker and ops.site; not imported from there, because this runs twice a minute beside each of them."""
+"""As in ops.topics and ops.site; not imported from there, because this runs twice a minute beside each of them."""
 STUCK_AFTER_S: Final = 120.0
 """A worker that has acknowledged nothing for so long, though records wait, is stuck."""
 _WITHIN_S: Final = 5.0

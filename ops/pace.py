@@ -21,8 +21,8 @@ from ops.topics import SUBSCRIBES
 from ops.wiring import Wiring
 from sinks.ledger import Ledger
 
-_WATCHED: Final = ("decide", "count", "judge", "archive")
-"""Roles whose lag holds time; send works from the ledger."""
+_WATCHED: Final = ("decide", "count", "judge")
+"""Roles whose lag holds time. Send works from the ledger; archive has no clock: what it stores carries its own time."""
 
 
 class InstallationPace:

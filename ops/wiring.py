@@ -135,7 +135,9 @@ class Wiring:
             parallel=s.send_parallel,
         )
         mail = SmtpMail(
-            relay=Relay(s.smtp_host, s.smtp_port, start_tls=None if s.smtp_tls else False),
+            relay=Relay(
+                s.smtp_host, s.smtp_port, s.smtp_user or None, secret(s.smtp_password_file) or None, start_tls=None if s.smtp_tls else False
+            ),
             sender=s.mail_from,
             sender_name=office().name["vi"],
             domain=s.mail_from.rpartition("@")[2],

@@ -161,6 +161,8 @@ async def _consuming(parts: Role, settings: Settings, slot: int, progress: Progr
         kafka=settings.kafka,
         session_s=settings.kafka_session_s,
         commit_interval_s=settings.commit_interval_s,
+        within_s=settings.archive_within_s if parts.role == "archive" else 0.05,
+        folder=settings.data_dir / "run" / "faust",
         ack_first=breaks.die_after(settings.commit_interval_s) if settings.proof_break == "ack" else None,
     )
     worker = Worker(about, guard, progress.write, parts.on_assigned)

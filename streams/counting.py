@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final, Protocol
 
 import msgspec
@@ -23,6 +23,7 @@ class Counter:
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
         self._clock = clock
+        self._today: date | None = None
 
     async def __call__(self, batch: Sequence[Item]) -> Sequence[Refused]:
         for start in range(0, len(batch), PER_TRANSACTION):
@@ -43,8 +44,11 @@ class Counter:
     async def days(self) -> None:
         """Write a day record when a local day begins, and wait for the next one; called again and again."""
         now = self._clock.now()
+        if now.date() == self._today:
+            return
         _, rows = await self._outbox.write(lambda tx: _day(tx, now))
         await self._outbox.publish(rows)
+        self._today = now.date()
 
 
 def _day(tx: Transaction, now: datetime) -> None:

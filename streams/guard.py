@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 import structlog
 
 from hailong.events import Fact, decode
-from hailong.ports import AsyncPublisher, Clock, Invalid, Ledger, PendingRecord, Retryable, Transaction
+from hailong.ports import AsyncPublisher, Clock, Invalid, PendingRecord, Retryable, Transaction, WorkingLedger
 
 log = structlog.get_logger("guard")
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class Outbox:
     ``ordered`` (count): every publish takes all that is pending, in the order it was committed, so that no gap can arise in the log.
     """
 
-    def __init__(self, ledger: Ledger, publisher: AsyncPublisher, *, ordered: bool = False) -> None:
+    def __init__(self, ledger: WorkingLedger, publisher: AsyncPublisher, *, ordered: bool = False) -> None:
         self.ledger = ledger
         self.publisher = publisher
         self._ordered = ordered
@@ -90,6 +91,10 @@ class Outbox:
         with self.ledger.begin() as tx:
             result = work(tx)
         return result, tx.written
+
+    async def anything_due(self, kinds: Sequence[str], now: datetime, real_now: datetime) -> bool:
+        """Whether a row of these kinds may be taken now; locks nobody."""
+        return await asyncio.to_thread(self.ledger.anything_due, kinds, now, real_now)
 
     async def publish(self, rows: Sequence[PendingRecord]) -> None:
         """Into the log, in order, then marked. Raises Retryable; what was committed stays in the outbox meanwhile."""

@@ -7,6 +7,7 @@ unknown outcome is found out by reconciliation, or stays *unknown* and is never 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,8 @@ from hailong.ports import (
 from streams.guard import Item, Outbox, Refused
 
 log = structlog.get_logger("send")
+KINDS: Final = ("invitation", "officers")
+"""Due rows that are messages."""
 LONGEST_RETRY: Final = timedelta(hours=1)
 MAX_ATTEMPTS: Final = 48
 
@@ -78,8 +81,8 @@ class Sender:
         try:
             while True:
                 try:
-                    sent = await self.round()
-                    if not sent or self._real_now().timestamp() - housekeeping > 1.0:
+                    sent = await self.round() if await self._anything_to_do() else 0
+                    if self._real_now().timestamp() - housekeeping > 1.0:
                         housekeeping = self._real_now().timestamp()
                         await self._keep_house()
                     if not sent:
@@ -91,6 +94,10 @@ class Sender:
             if self._telling is not None:
                 self._telling.cancel()  # what is not told yet stands in the outbox
 
+    async def _anything_to_do(self) -> bool:
+        """A look that locks nobody, so that an idle worker costs the others nothing."""
+        return bool(self._ended) or await self._outbox.anything_due(KINDS, self._clock.now(), self._real_now())
+
     async def _keep_house(self) -> None:
         await self._settle()
         if self._telling is not None:
@@ -101,10 +108,10 @@ class Sender:
         await self.reconcile()
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self.wake.wait(), self._rules.poll_s)
-        except TimeoutError:
-            return
+        # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with the event.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._rules.poll_s):
+                await self.wake.wait()
         self.wake.clear()
 
     async def round(self) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, time, timedelta
-from typing import Any
+from datetime import date, datetime, time, timedelta
+from typing import Any, Final
 
 from hailong.ports import Clock, DueRow, Transaction
 from streams.guard import Outbox
+
+KINDS: Final = ("expire", "digest")
 
 
 class Timer:
@@ -33,21 +35,25 @@ class Timer:
         self._office = office
         self._summary = summary
         self._lease = timedelta(seconds=lease_s)
+        self._planned: date | None = None
 
     async def round(self) -> int:
         """Everything whose moment has come; the number of rows."""
         now, real = self._clock.now(), self._real_now()
+        if now.date() == self._planned and not await self._outbox.anything_due(KINDS, now, real):
+            return 0
         rows, pending = await self._outbox.write(lambda tx: self._take(tx, now, real))
         digests = {row.id: self._summary(row.due_at.astimezone(now.tzinfo)) for row in rows if row.kind == "digest"}
         if digests:
             _, more = await self._outbox.write(lambda tx: self._send_digests(tx, rows, digests, now))
             pending += more
         await self._outbox.publish(pending)
+        self._planned = now.date()
         return len(rows)
 
     def _take(self, tx: Transaction, now: datetime, real: datetime) -> list[DueRow]:
         self._plan_digest(tx, now)
-        rows = tx.take_due(["expire", "digest"], now, real, real + self._lease, 200)
+        rows = tx.take_due(KINDS, now, real, real + self._lease, 200)
         for row in rows:
             if row.kind == "expire":
                 tx.expire(row.ref, now)

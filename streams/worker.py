@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -30,8 +31,12 @@ class WorkerSettings:
     slot: int
     topics: Sequence[str]
     kafka: str
+    folder: Path
+    """Where the framework may keep its files."""
     session_s: int = 8
     commit_interval_s: float = 1.0
+    within_s: float = 0.05
+    """So long a batch may take to fill."""
     ack_first: Callable[[], Awaitable[None]] | None = None
     """Only for a proof that takes this safeguard away: acknowledge before the effect, then do this."""
 
@@ -62,6 +67,7 @@ class Worker:
             f"hailong-{s.role}",
             broker=[f"kafka://{b}" for b in s.kafka.split(",")],
             store="memory://",
+            datadir=str(s.folder / f"{s.role}-{s.slot}"),
             broker_session_timeout=s.session_s,
             broker_heartbeat_interval=max(1, s.session_s // 4),
             broker_rebalance_timeout=20,
@@ -94,7 +100,7 @@ class Worker:
                 await asyncio.sleep(min(e.after, 2.0))
 
     async def _consume(self, stream: Any) -> None:
-        async for events in stream.noack_take(500, within=0.05):
+        async for events in stream.noack_take(500, within=self._settings.within_s):
             if self._settings.ack_first is not None:
                 await self._acknowledge(stream, events)
                 await self._settings.ack_first()

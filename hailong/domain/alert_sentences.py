@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, Final, Literal
 
 from hailong.domain.scoring import PRIVACY_LIMIT, percent, rate
+from hailong.domain.units import LOCAL
 from hailong.events import AlertChanged
 
 OPEN: Final = frozenset({"raised", "acknowledged", "acting"})
@@ -32,7 +33,7 @@ def listed(steps: Iterable[AlertChanged]) -> list[dict[str, Any]]:
     """Alerts as page, API and command line list them, from all their steps: the newest state, when it was raised, its sentences.
 
     Each: ``id, unit, kind, state, open, raised_at, at, n, satisfied, target, low, high, since, until, sentence_vi, sentence_en``;
-    open ones first, then the latest first. Times are ISO 8601 with offset, days ISO.
+    open ones first, then the latest first. Times are local, ISO 8601 with offset; days ISO.
     """
     by_alert: dict[str, list[AlertChanged]] = {}
     for step in sorted(steps, key=lambda s: s.version):
@@ -43,7 +44,7 @@ def listed(steps: Iterable[AlertChanged]) -> list[dict[str, Any]]:
 
 def _line(raised: AlertChanged, newest: AlertChanged) -> dict[str, Any]:
     same = ("unit", "kind", "state", "n", "satisfied", "target", "low", "high", "sentence_vi", "sentence_en")
-    times = {"raised_at": raised.at.isoformat(), "at": newest.at.isoformat()}
+    times = {"raised_at": raised.at.astimezone(LOCAL).isoformat(), "at": newest.at.astimezone(LOCAL).isoformat()}
     days = {"since": newest.since.isoformat(), "until": newest.until.isoformat()}
     return {"id": newest.alert_id, "open": newest.state in OPEN, **times, **days, **{name: getattr(newest, name) for name in same}}
 

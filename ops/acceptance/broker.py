@@ -27,9 +27,7 @@ WITHIN_S: Final = 30.0
 _START: Final = "Start Kafka, or set HAILONG_KAFKA to its bootstrap servers."
 _TOPICS: Final = "Give hailong's user the right to create topics, and set HAILONG_KAFKA_REPLICATION to no more than there are brokers."
 _WRITE: Final = "The brokers must take idempotent writes acknowledged by all: see min.insync.replicas and the right to WRITE."
-_READ: Final = (
-    "Give hailong's user the rights READ and DESCRIBE on topics and on groups hailong-*, and Kafka 2.4 or newer (static membership)."
-)
+_READ: Final = "Give hailong's user READ and DESCRIBE on topics and on groups hailong*; Kafka must be 2.4 or newer (static membership)."
 
 
 def examine_kafka(settings: Settings, name: str, now: datetime) -> Iterator[Step]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -41,7 +41,7 @@ class _Forgetful(Archive):
         return {}
 
 
-def examine_clickhouse(settings: Settings, name: str, now: datetime) -> Iterator[Step]:
+def examine_clickhouse(settings: Settings, name: str, now: datetime) -> Generator[Step]:
     """The steps, in a scratch database that is dropped afterwards."""
     yield (reached := tried(PART, "reached", partial(_reached, settings), "Without it there are no figures; facts are kept in Kafka."))
     if not reached.ok:

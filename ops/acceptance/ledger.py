@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ _RIGHTS: Final = (
     "PostgreSQL: give the user of HAILONG_LEDGER the right CREATE on its database. SQLite: give this user the right to write in its folder."
 )
 _KEEPS: Final = (
-    "The ledger does not keep its promises on this database; do not begin with it. PostgreSQL 14 or newer, or SQLite on a local disk."
+    "Do not begin on this database: the ledger's promises do not hold there. Use PostgreSQL 14 or newer, or SQLite on a local disk."
 )
 
 
@@ -42,8 +43,12 @@ def examine_ledger(settings: Settings, name: str, now: datetime) -> Iterator[Ste
             yield tried(PART, (work.__doc__ or work.__name__).rstrip("."), partial(work, desk), _KEEPS)
     finally:
         desk.ledger.close()
-        gone = tried(PART, "scratch ledger gone", lambda: place.__exit__(None, None, None) and None, f"Drop the schema {name} by hand.")
+        gone = tried(PART, "scratch ledger gone", partial(_gone, place), f"Drop the schema {name} by hand.")
     yield gone
+
+
+def _gone(place: AbstractContextManager[str]) -> None:
+    place.__exit__(None, None, None)
 
 
 class _Desk:

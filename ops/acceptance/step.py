@@ -23,7 +23,7 @@ class Fails(Exception):
 
 
 def tried(part: str, name: str, work: Callable[[], str | None], advice: str) -> Step:
-    """Do ``work``; ``advice`` is the sentence for somebody whose installation fails here. Errors never quote data: only their kind is told."""
+    """Do ``work``; ``advice`` is for somebody whose installation fails here. Of an error nobody foresaw only the kind is told."""
     try:
         return Step(part, name, True, work() or "")
     except (Retryable, Permanent) as e:

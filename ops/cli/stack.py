@@ -258,8 +258,18 @@ def _markdown(rows: Iterable[tuple[str, ...]]) -> Iterable[str]:
         yield f"| `{name}` | {kind} | {shown} | {text.replace('|', chr(92) + '|')} |\n"
 
 
-def doctor(ctx: typer.Context, data: Data = None, port_base: PortBase = DEFAULT_BASE, as_json: Json = False) -> None:
+def doctor(
+    ctx: typer.Context,
+    data: Data = None,
+    port_base: PortBase = DEFAULT_BASE,
+    acceptance: Annotated[
+        bool, typer.Option("--acceptance", help="try everything hailong asks of its ClickHouse, ledger and Kafka, in scratch places")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Look at everything that could keep the stack from running here; exit code 1 when something would."""
+    if acceptance:
+        raise typer.Exit(_accepted(ctx, _folder(ctx, data), as_json))
     premises = examination.Premises(ctx.obj.home, _folder(ctx, data), Ports.from_base(port_base))
     findings = examination.examine(premises)
     if as_json:
@@ -269,3 +279,11 @@ def doctor(ctx: typer.Context, data: Data = None, port_base: PortBase = DEFAULT_
             sys.stdout.write(f"{'ok ' if finding.ok else 'NO '} {finding.id:<14} {finding.found}\n")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _accepted(ctx: typer.Context, folder: DataFolder, as_json: bool) -> int:
+    """In a process of its own, whose imports no other command waits for. The settings: the running local stack's, else these."""
+    told = folder.state().get("settings") if folder.state_file.exists() else None
+    env = house.inherited() | (told if told is not None else house.environment(ctx.obj.settings))
+    argv = [sys.executable, "-m", "ops.acceptance", *(["--json"] if as_json else [])]
+    return subprocess.run(argv, cwd=REPOSITORY, env=env, check=False).returncode

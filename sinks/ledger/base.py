@@ -110,12 +110,13 @@ class Base:
         row = {"kind": kind, "ref": ref, "due_at": due_at, "state": "waiting", "payload": json.dumps(payload or {})}
         return self.insert_new(t.due, [row]) == 1
 
+    def anything_due(self, kinds: Sequence[str], now: datetime, real_now: datetime) -> bool:
+        """Whether a row of these kinds may be taken now."""
+        return self.conn.execute(sa.select(t.due.c.id).where(_takeable(kinds, now, real_now)).limit(1)).first() is not None
+
     def _due_now(self, kinds: Sequence[str], now: datetime, real_now: datetime, limit: int) -> list[Any]:
-        free = sa.or_(t.due.c.lease_until.is_(None), t.due.c.lease_until < real_now)
-        waiting = sa.and_(t.due.c.state == "waiting", t.due.c.due_at <= now, t.due.c.kind.in_(kinds), free)
-        return list(
-            self.conn.execute(self.locked(sa.select(t.due).where(waiting).order_by(t.due.c.due_at, t.due.c.id).limit(limit), skip=True))
-        )
+        takeable = sa.select(t.due).where(_takeable(kinds, now, real_now)).order_by(t.due.c.due_at, t.due.c.id).limit(limit)
+        return list(self.conn.execute(self.locked(takeable, skip=True)))
 
     def take_due(self, kinds: Sequence[str], now: datetime, real_now: datetime, lease_until: datetime, limit: int) -> list[DueRow]:
         """Rows whose moment has come, under a lease in real time; a row whose lease ran out is taken again."""
@@ -139,3 +140,9 @@ class Base:
     def next_due(self) -> datetime | None:
         """See hailong.ports.Transaction.next_due."""
         return self.conn.execute(sa.select(sa.func.min(t.due.c.due_at)).where(t.due.c.state == "waiting")).scalar()
+
+
+def _takeable(kinds: Sequence[str], now: datetime, real_now: datetime) -> sa.ColumnElement[bool]:
+    """Waiting, due, and under no lease."""
+    free = sa.or_(t.due.c.lease_until.is_(None), t.due.c.lease_until < real_now)
+    return sa.and_(t.due.c.state == "waiting", t.due.c.due_at <= now, t.due.c.kind.in_(kinds), free)

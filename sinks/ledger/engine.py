@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ class Ledger:
                 yield LedgerReader(conn, self._tools, self.writer)
         except sa.exc.DBAPIError as e:
             raise _translated(e) from e
+
+    def anything_due(self, kinds: Sequence[str], now: datetime, real_now: datetime) -> bool:
+        """See hailong.ports.WorkingLedger."""
+        with self.read() as reader:
+            return reader.anything_due(kinds, now, real_now)
 
     def for_writer(self, writer: str) -> Ledger:
         """The same ledger with another outbox."""

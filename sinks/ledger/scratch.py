@@ -25,7 +25,7 @@ def scratch(url: str, name: str, password: str | None = None) -> Iterator[str]:
         raise Permanent(f"`{name}` cannot name a scratch ledger. Use small letters, digits and _.")
     address = sa.make_url(url)
     if address.get_backend_name() == "sqlite":
-        with tempfile.TemporaryDirectory(prefix="hailong-ledger-", dir=_beside(address)) as folder:
+        with _folder_beside(address) as folder:
             made = f"sqlite:///{folder}/{name}.db"
             migrate(made)
             yield made
@@ -44,10 +44,14 @@ def scratch(url: str, name: str, password: str | None = None) -> Iterator[str]:
         engine.dispose()
 
 
-def _beside(address: sa.URL) -> str | None:
-    """The folder of the live file, so that its very disk is tried; None where there is none yet."""
-    folder = Path(address.database or "").absolute().parent
-    return str(folder) if folder.is_dir() else None
+def _folder_beside(address: sa.URL) -> tempfile.TemporaryDirectory[str]:
+    """A folder in that of the live file, so that its very disk is tried; where there is none yet, in the nearest one above."""
+    live = Path(address.database or "").absolute()
+    there = next(folder for folder in live.parents if folder.is_dir())
+    try:
+        return tempfile.TemporaryDirectory(prefix="hailong-ledger-", dir=there)
+    except OSError as e:
+        raise Permanent(f"the ledger's folder {there} cannot be written ({e.strerror}).") from e
 
 
 def _command(engine: sa.Engine, statement: str) -> None:

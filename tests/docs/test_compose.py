@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from hailong import settings
-from ops import health, site, worker
+from ops import health, site, topics
 
 ROOT = Path(__file__).parents[2]
 STORES = {"kafka", "clickhouse", "postgres"}
@@ -40,15 +40,15 @@ def test_it_follows_the_specification() -> None:
 
 
 def test_every_role_and_site_has_a_service() -> None:
-    assert set(OURS) == {*worker.ROLES, *site.NAMES, "setup", "carrier"}
-    for role in worker.ROLES:
+    assert set(OURS) == {*topics.ROLES, *site.NAMES, "setup", "carrier"}
+    for role in topics.ROLES:
         assert SERVICES[role]["command"] == ["python", "-m", "ops.worker", role, "--slot", "0"]
     for name in site.NAMES:
         assert SERVICES[name]["command"][:4] == ["python", "-m", "ops.site", name]
 
 
 def test_health_knows_the_same_roles_and_sites() -> None:
-    assert health.ROLES == worker.ROLES
+    assert health.ROLES == topics.ROLES
     assert health.SITES == site.NAMES
 
 
@@ -60,13 +60,13 @@ def test_a_service_tells_its_health_and_comes_back(name: str) -> None:
     assert "limits" in service["deploy"]["resources"]
 
 
-@pytest.mark.parametrize("name", sorted({*worker.ROLES, *site.NAMES}))
+@pytest.mark.parametrize("name", sorted({*topics.ROLES, *site.NAMES}))
 def test_health_is_asked_of_the_right_one(name: str) -> None:
     service = SERVICES[name]
     asked = service["healthcheck"]["test"]
     assert asked[:5] == ["CMD", "python", "-m", "ops.health", name]
     tail = service["command"][-2:]
-    assert asked[5:] == (["0"] if name in worker.ROLES else tail)
+    assert asked[5:] == (["0"] if name in topics.ROLES else tail)
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -78,7 +78,7 @@ def test_ours_runs_with_few_rights(name: str) -> None:
     assert importlib.util.find_spec(_module(service)) is not None
 
 
-@pytest.mark.parametrize("name", sorted({*worker.ROLES, *site.NAMES}))
+@pytest.mark.parametrize("name", sorted({*topics.ROLES, *site.NAMES}))
 def test_it_waits_for_setup_and_the_stores(name: str) -> None:
     conditions = {other: how["condition"] for other, how in SERVICES[name]["depends_on"].items()}
     assert conditions == dict.fromkeys(STORES, "service_healthy") | {"setup": "service_completed_successfully"}
