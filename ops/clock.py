@@ -195,6 +195,8 @@ class Pace(Protocol):
         """Whether nothing is under way: no lag in any role, no due row left. Raises Retryable when that cannot be told now."""
         ...
 
+    async def close(self) -> None: ...
+
 
 def bounded(now: datetime, wanted: datetime, instant: datetime | None, *, quiet: bool) -> datetime:
     """Where time may go from ``now`` when the pace wants ``wanted``.
@@ -236,9 +238,12 @@ class Governor:
     async def run(self) -> None:
         """Step until cancelled."""
         self._last = self._monotonic()
-        while True:
-            await self.step()
-            await asyncio.sleep(self._tick_s)
+        try:
+            while True:
+                await self.step()
+                await asyncio.sleep(self._tick_s)
+        finally:
+            await self._pace.close()
 
 
 def real_now() -> datetime:

@@ -20,6 +20,7 @@ import httpx
 from hailong.domain.people import normal_phone
 from hailong.domain.units import LOCAL
 from hailong.events import AlertChanged
+from hailong.ports import Retryable
 from hailong.settings import Settings
 from ops.local.stack import Stack
 from ops.pace import InstallationPace
@@ -31,8 +32,8 @@ from producers.simulator import Plan, PlannedDossier
 TARGET: Final = 0.87
 HANDS_IN_AT: Final = time(16)
 """Once a working day the desks hand in what ended since."""
-ANSWERS_AT: Final = (time(12), time(21))
-"""Answers come in at these moments: a year has few enough of them to be over in minutes."""
+ANSWERS_AT: Final = (time(21),)
+"""Answers come in at this moment of their day: a year has few enough of them to be over in minutes."""
 OVERRIDES: Final[dict[str, Any]] = {"spread_minutes": 240, "slot_minutes": 240, "default_target": TARGET, "archive_within_s": 1.0}
 RATE: Final = 20.0
 """Days a second where nothing waits."""
@@ -72,7 +73,8 @@ class Agenda:
         self._known: dict[str, list[PlannedDossier]] = defaultdict(list)
         """Recipient → dossiers handed in since their last message."""
         self._after = 0
-        self._heard = 0
+        self._listened: datetime | None = None
+        self._reader = httpx.AsyncClient(timeout=30.0)
         self.handed_in = 0
         self.thanked = 0
         self.opted_out = 0
@@ -93,7 +95,17 @@ class Agenda:
         """Whether nothing is under way."""
         if self._busy or self._due() or self.now() >= self._end:
             return False
-        return await self._hailong.quiet() and self._heard >= await asyncio.to_thread(self._handed_over)
+        if not await self._hailong.quiet():
+            return False
+        if self._listened != self.now():
+            # Once at every moment time stops at: what was sent then has arrived.
+            self._listened = self.now()
+            await self._listen()
+        return not self._due()
+
+    async def close(self) -> None:
+        await self._hailong.close()
+        await self._reader.aclose()
 
     def now(self) -> datetime:
         return self._wiring.clock.now()
@@ -115,7 +127,6 @@ class Agenda:
         async with httpx.AsyncClient(timeout=30.0, headers={"Authorization": f"Bearer {key}"}) as client:
             while not self.over:
                 self._busy = True
-                await self._listen(client)
                 while self._hand_in and self._hand_in[0][0] <= self.now():
                     await self._hand(client, self._hand_in.pop(0)[1])
                 while self._answers and self._answers[0].at <= self.now():
@@ -135,21 +146,18 @@ class Agenda:
             for address in _addresses(d):
                 self._known[address].append(d)
 
-    async def _listen(self, client: httpx.AsyncClient) -> None:
+    async def _listen(self) -> None:
         """New messages at the carrier: some will answer them."""
-        if self._heard >= await asyncio.to_thread(self._handed_over):
-            return
-        told = await client.get(f"{self._wiring.settings.carrier_url}/messages.json", params={"after": self._after, "limit": 1000})
+        address = f"{self._wiring.settings.carrier_url}/messages.json"
+        try:
+            told = await self._reader.get(address, params={"after": self._after, "limit": 1000})
+        except httpx.HTTPError as e:
+            raise Retryable(f"the carrier does not answer ({type(e).__name__})") from e
         for message in sorted(told.json(), key=lambda m: m["n"]):
             self._after = message["n"]
-            self._heard += 1
             found, dossiers = LINK.search(message["body"]), self._known.pop(message["to"], None)
             if found is not None and dossiers:
                 self._intend(found[1], dossiers[-1])
-
-    def _handed_over(self) -> int:
-        with self._hailong.ledger.read() as reader:
-            return reader.handed_over()
 
     def _intend(self, code: str, dossier: PlannedDossier) -> None:
         if dossier.person.opts_out or dossier.answer is not None:

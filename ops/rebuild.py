@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import os
 import sys
 import time
@@ -108,7 +109,7 @@ class Rebuilding:
 
     async def take(self, part: TopicPartition, records: Sequence[Any]) -> None:
         """Records of one partition, in order."""
-        facts = self._decoded(part, records)
+        facts = self._decoded(part, records)[:-1]
         self.heed(part.topic, (fact for _, fact in facts))
         self._waiting[part] += facts
         self._n += len(facts)
@@ -174,16 +175,18 @@ class Rebuilding:
         """As the guard does it: what passes is waited for; a record that cannot be stored is put aside, alone."""
         try:
             _patiently(lambda: self._archive.absorb(part.topic, part.partition, facts))
+            return
         except Retryable:
             raise
         except Exception as e:
-            _patiently(lambda: self._archive.absorbed([part.topic]))  # the store itself must be in order: raises when it is not
-            if len(facts) == 1:
-                self._put_aside(part, facts[0][0], f"it cannot be stored ({type(e).__name__})")
-                return
-            middle = len(facts) // 2
-            self._absorb(part, facts[:middle])
-            self._absorb(part, facts[middle:])
+            why = type(e).__name__
+        _patiently(lambda: self._archive.absorbed([part.topic]))  # the store itself must be in order: raises when it is not
+        if len(facts) == 1:
+            self._put_aside(part, facts[0][0], f"it cannot be stored ({why})")
+            return
+        middle = len(facts) // 2
+        self._absorb(part, facts[:middle])
+        self._absorb(part, facts[middle:])
 
     def settle(self) -> None:
         """Note where the judge stands."""
@@ -426,6 +429,7 @@ def _unlike(kind: str, live: Mapping[str, str], rebuilt: Mapping[str, str]) -> l
 
 def run(settings: Settings, *, compare: bool, keep: bool = False, as_json: bool = False) -> int:
     """The command ``rebuild``: 0 when it was done (and, with ``compare``, nothing differs), 1 otherwise. Prints what it found."""
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it writes a stack for every block it cannot make
     try:
         rebuilt, found = asyncio.run(examine(settings, keep=keep) if compare else _only(settings, keep=keep))
     except (Retryable, Permanent) as e:

@@ -63,6 +63,7 @@ class Worker:
 
     def _build(self) -> Any:
         s = self._settings
+        s.folder.mkdir(parents=True, exist_ok=True)
         app = faust.App(
             f"hailong-{s.role}",
             broker=[f"kafka://{b}" for b in s.kafka.split(",")],

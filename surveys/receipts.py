@@ -43,7 +43,7 @@ class Receipts:
         if not door.verify(address, form, request.headers.get(door.signature_header, "")):
             raise HTTPException(403)
         receipt = door.parse(form)
-        if receipt is not None:
+        if receipt is not None and receipt.status != "sent":  # on its way says nothing that anybody acts on
             now = self._clock.now()
             try:
                 await self._records.do(lambda tx: tx.store_receipt(receipt, now))

@@ -92,7 +92,7 @@ class Claiming(Dossiers, Base):
         slots = {s.survey_id: s for s in self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.survey_id.in_(refs))))}
         people = self._people([slots[ref] for ref in refs if ref in slots])
         answered = set(self.conn.execute(sa.select(t.answers.c.survey_id).where(t.answers.c.survey_id.in_(refs))).scalars())
-        taken: set[str] = set()
+        taken = self._under_way()
         claimed: list[tuple[dict[str, Any], Claimed]] = []
         facts: list[SurveyDelivery] = []
         for row in rows:
@@ -110,6 +110,12 @@ class Claiming(Dossiers, Base):
         self.put(facts, m.now)
         self._in_flight([c.ref for _, c in claimed], [c.channel for _, c in claimed])
         return claimed
+
+    def _under_way(self) -> set[str]:
+        """Contacts of messages that are claimed and not settled: they may arrive, so they count for the cap. Ask with contacts locked."""
+        theirs = sa.select(t.slots.c.phone_hash, t.slots.c.email_hash, t.slots.c.person_hash)
+        joined = theirs.join(t.claims, t.claims.c.ref == t.slots.c.survey_id).where(t.claims.c.state == "claimed")
+        return {h for row in self.conn.execute(joined) for h in keys_of(row)}
 
     def _people(self, slots: Sequence[Any]) -> _People:
         refs = [s.dossier_ref for s in slots]
@@ -172,7 +178,7 @@ class _People:
     def why_not(
         self, slot: Any, now: datetime, taken: set[str], cap_days: int, answered: bool, contact: Contact, channel: MessageChannel
     ) -> str | None:
-        """The first check that fails at this moment; None when the message may go. ``taken``: contacts claimed in this batch."""
+        """The first check that fails at this moment; None when the message may go. ``taken``: contacts under way."""
         if slot.outcome != "waiting":
             return slot.reason or "already_asked"
         if slot.expires_at is not None and slot.expires_at <= now:

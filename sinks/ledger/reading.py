@@ -46,14 +46,11 @@ class LedgerReader(Settling, Answering, Judging):
         """Slots that were answered."""
         return self.conn.execute(sa.select(sa.func.count()).select_from(t.answers)).scalar_one()
 
-    def handed_over(self) -> int:
-        """Messages a provider has accepted, officers' too."""
-        accepted = t.claims.c.state.in_(("handed_over", "delivered"))
-        return self.conn.execute(sa.select(sa.func.count()).select_from(t.claims).where(accepted)).scalar_one()
-
     def undecided(self) -> int:
         """Endings taken and not decided yet."""
-        return self.conn.execute(sa.select(sa.func.count()).select_from(t.slots).where(t.slots.c.reason == "undecided")).scalar_one()
+        return self.conn.execute(
+            sa.select(sa.func.count()).select_from(t.slots).where(t.slots.c.outcome == "waiting", t.slots.c.reason == "undecided")
+        ).scalar_one()
 
     def unpublished(self) -> int:
         """Facts written and not yet in the log, of all writers."""

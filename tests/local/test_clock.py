@@ -170,6 +170,8 @@ class Office:
     async def next_instant(self) -> datetime | None:
         return self.due[0] if self.due else None
 
+    async def close(self) -> None: ...
+
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_instant_is_passed_before_its_work_is_done(tmp_path: Path, seed: int) -> None:
@@ -198,6 +200,8 @@ def test_where_nothing_waits_time_moves_at_its_pace_and_a_machine_that_slept_doe
 
         async def next_instant(self) -> datetime | None:
             return None
+
+        async def close(self) -> None: ...
 
     file = ClockFile(tmp_path / "clock", MONDAY)
     moments = iter([0.0, 0.25, 3600.0])

@@ -136,6 +136,8 @@ class Calm:
     async def next_instant(self) -> datetime | None:
         return None
 
+    async def close(self) -> None: ...
+
     async def quiet(self) -> bool:
         return True
 

@@ -213,6 +213,18 @@ def test_an_opt_out_between_decision_and_claim_holds(here: Room) -> None:
     assert [(f.state, f.reason) for f in here.log.facts(DELIVERY)][-1] == ("withdrawn", "opted_out")
 
 
+def test_a_message_whose_end_is_open_counts_for_the_cap(here: Room) -> None:
+    """A worker died with the first one under way; it may arrive, so the same number gets no second one."""
+    here.take(act("d1", "+84900000001"), act("d2", "+84900000001"))
+    decide(here.ledger, "d1")
+    with here.begin() as tx:
+        assert len(tx.claim_due(here.clock.now(), here.real, here.real + timedelta(seconds=30), 20, "dead")) == 1
+    decide(here.ledger, "d2")
+    twin = ChannelTwin()
+    until(here, twin, lambda: here.outcomes()["not_asked"] == {"recently_asked": 1})
+    assert twin.sent == []
+
+
 def test_a_later_act_with_another_number_does_not_get_round_the_limits(here: Room) -> None:
     """9 came with one number, 10 with another: the message goes to the number whose limits were looked at."""
     here.take(act("d1", "+84900000001", event_id="nine"))
