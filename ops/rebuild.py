@@ -109,7 +109,7 @@ class Rebuilding:
 
     async def take(self, part: TopicPartition, records: Sequence[Any]) -> None:
         """Records of one partition, in order."""
-        facts = self._decoded(part, records)[:-1]
+        facts = self._decoded(part, records)
         self.heed(part.topic, (fact for _, fact in facts))
         self._waiting[part] += facts
         self._n += len(facts)
