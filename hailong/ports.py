@@ -419,5 +419,12 @@ class FactStore(Protocol):
         ...
 
     def absorb(self, topic: str, partition: int, facts: Sequence[tuple[int, Fact]]) -> int:
-        """Store (offset, fact) pairs in order, skipping what is there; the number stored. Raises Retryable; may be repeated."""
+        """Store (offset, fact) pairs in order, skipping what is there; the number stored. Raises Retryable; may be repeated.
+
+        Raises Permanent when the store refuses them: ``check`` tells whether they are to blame or the store.
+        """
+        ...
+
+    def check(self, topic: str) -> None:
+        """Return when facts of this topic could be stored now. Raises Retryable, or Permanent when the store is not in order."""
         ...

@@ -30,9 +30,11 @@ class Keys:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Read once a process: a draw and a code are made for every dossier.
         self.month = lru_cache(maxsize=36)(self._month)
+        self.named = lru_cache(maxsize=len(NAMES))(self._named)
 
-    def named(self, name: str) -> bytes:
+    def _named(self, name: str) -> bytes:
         """One of ``NAMES``. Raises KeyMissing."""
         return self._read(self.folder / f"{name}.key")
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from hailong.events import AlertChanged, CaseChanged, CountedKind, Fact, SurveyAnswered, SurveyCounted, TargetChanged, UnitChanged
-from hailong.ports import Clock, FactStore, Invalid, Transaction
+from hailong.ports import Clock, FactStore, Invalid, Permanent, Retryable, Transaction
 from streams.guard import Item, Outbox, Refused
 
 PER_TRANSACTION: Final = 50
@@ -137,5 +137,16 @@ class Archiving:
         for item in batch:
             parts[item.topic, item.partition].append((item.offset, item.fact))
         for (topic, partition), facts in sorted(parts.items()):
-            await asyncio.to_thread(self._store.absorb, topic, partition, facts)
+            await asyncio.to_thread(self._absorb, topic, partition, facts)
         return []
+
+    def _absorb(self, topic: str, partition: int, facts: Sequence[tuple[int, Fact]]) -> None:
+        try:
+            self._store.absorb(topic, partition, facts)
+        except Permanent:
+            try:
+                self._store.check(topic)
+            except Permanent as e:
+                # The store itself refuses (password, database, table): no fact is to blame, so none is put aside.
+                raise Retryable(e.reason, 5.0) from e
+            raise

@@ -155,10 +155,8 @@ class Guard:
             log.exception("handler failed", role=self._role, records=len(items), error=type(e).__name__)
             if len(items) == 1:
                 return await self._alone(items[0])
-        refused: list[Refused] = []
-        for item in items:
-            refused += await self._handle([item])
-        return refused
+        middle = len(items) // 2
+        return [*await self._handle(items[:middle]), *await self._handle(items[middle:])]
 
     async def _alone(self, item: Item) -> Sequence[Refused]:
         error = ""

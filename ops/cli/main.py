@@ -23,6 +23,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "ops.cli.data": ("import", "figures", "outcomes", "alerts", "outbox", "rebuild", "sql", "setup"),
     "ops.cli.letters": ("deadletters",),
     "ops.cli.proof": ("prove",),
+    "ops.cli.bench": ("bench",),
     "ops.cli.demo": ("demo",),
 }
 """Module → its commands."""

@@ -86,6 +86,12 @@ class Archive:
             self._insert(table, partition, part)
         return len(new)
 
+    def check(self, topic: str) -> None:
+        """Return when the topic's table is there for us. Raises Retryable, Permanent."""
+        table = TABLES[topic]
+        with translated(f"looking at table {table.name}"):
+            self._client.query(f"SELECT 1 FROM {table.name} LIMIT 0")  # noqa: S608 - our own names
+
     def _in_turn(self, facts: Sequence[tuple[int, Fact]]) -> list[tuple[int, Fact]]:
         """Of counted records only those whose ``seq`` is the next one: a lower one is an echo, a higher one is written again."""
         following = self._next_seq

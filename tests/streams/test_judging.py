@@ -11,7 +11,7 @@ import pytest
 
 from hailong.domain.detectors import Judge as RealJudge
 from hailong.events import AlertChanged, CaseChanged, Fact, SurveyCounted, UnitChanged
-from hailong.ports import Retryable
+from hailong.ports import Permanent, Retryable
 from streams.counting import PER_TRANSACTION, Archiving, Counter, Judging
 from streams.guard import Outbox
 from tests.contract.build import ABOUT, NOON, answered, closed
@@ -206,11 +206,17 @@ def test_a_judge_that_breaks_is_made_anew(here: Room) -> None:
 
 
 class Shelf:
-    """hailong.ports.FactStore in memory; away for the first ``away`` calls."""
+    """hailong.ports.FactStore in memory; away for the first ``away`` calls, locked for the first ``locked`` ones."""
 
-    def __init__(self, away: int = 0) -> None:
+    def __init__(self, away: int = 0, locked: int = 0, misfits: Sequence[str] = ()) -> None:
         self.rows: dict[tuple[str, int], dict[int, Fact]] = {}
         self._away = away
+        self._locked = locked
+        self._misfits = misfits
+
+    def check(self, topic: str) -> None:
+        if self._locked > 0:
+            raise Permanent("the password is wrong")
 
     def absorbed(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
         return {place: max(rows) + 1 for place, rows in self.rows.items() if place[0] in topics}
@@ -219,6 +225,11 @@ class Shelf:
         if self._away:
             self._away -= 1
             raise Retryable("ClickHouse is away", 0.0)
+        if self._locked:
+            self._locked -= 1
+            raise Permanent("the password is wrong")
+        if any(fact.event_id in self._misfits for _, fact in facts):
+            raise Permanent("a fact does not fit its column")
         rows = self.rows.setdefault((topic, partition), {})
         new = {offset: fact for offset, fact in facts if offset not in rows}
         assert list(new) == sorted(new)
@@ -232,3 +243,20 @@ def test_each_partition_s_records_are_stored_in_order_with_their_offsets(here: R
     asyncio.run(here.guard(Archiving(shelf)).process(raws(facts)))
     assert shelf.absorbed(["dossier.closed.v1", COUNTED]) == {("dossier.closed.v1", 0): 5, (COUNTED, 0): 4}
     assert list(shelf.rows["dossier.closed.v1", 0]) == [0, 4]
+
+
+def test_a_store_that_refuses_us_makes_no_dead_letters(here: Room) -> None:
+    shelf = Shelf(locked=2)
+    asyncio.run(here.guard(Archiving(shelf)).process(raws([closed("d1"), closed("d2")])))
+    assert list(shelf.rows["dossier.closed.v1", 0]) == [0, 1]
+    with here.ledger.read() as reader:
+        assert reader.dead_letters() == []
+
+
+def test_a_fact_that_does_not_fit_is_put_aside_alone(here: Room) -> None:
+    facts = [closed("d1"), closed("d2"), closed("d3")]
+    shelf = Shelf(misfits=[facts[1].event_id])
+    asyncio.run(here.guard(Archiving(shelf)).process(raws(facts)))
+    assert list(shelf.rows["dossier.closed.v1", 0]) == [0, 2]
+    with here.ledger.read() as reader:
+        assert [letter.offset for letter in reader.dead_letters()] == [1]
