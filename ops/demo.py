@@ -129,8 +129,10 @@ class Agenda:
                 self._busy = True
                 while self._hand_in and self._hand_in[0][0] <= self.now():
                     await self._hand(client, self._hand_in.pop(0)[1])
+                speaking = []
                 while self._answers and self._answers[0].at <= self.now():
-                    await self._speak(client, heapq.heappop(self._answers))
+                    speaking.append(self._speak(client, heapq.heappop(self._answers)))
+                await asyncio.gather(*speaking)
                 self._busy = False
                 await asyncio.sleep(0.01)
 

@@ -24,6 +24,8 @@ from tests.survey.twins import code_of, sealed_in
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.stack
+
 
 def free_port() -> int:
     with socket.socket() as taken:
