@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import pytest
 
 from hailong.events import Record, SurveyAnswered, decode
 from tests.survey.site_process import BROKEN, SLOTS
