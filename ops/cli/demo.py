@@ -132,8 +132,9 @@ async def _mail(stack: Stack, units: list[str]) -> None:
     if not units:
         _say("\nNo alert was raised.")
         return
-    async with httpx.AsyncClient() as client:
-        told = await client.get(f"{stack.addresses['carrier']}/messages.json", params={"channel": "email", "limit": 10_000})
+    to = Wiring(stack.settings).directory.of(units[0], confidential=False)[0]
+    async with httpx.AsyncClient(timeout=60.0) as client:
+        told = await client.get(f"{stack.addresses['carrier']}/messages.json", params={"channel": "email", "to": to, "limit": 1000})
     mails = [m for m in told.json() if "⚑" in m["body"]]
     if mails:
         _say(f"\nMail to {mails[-1]['to']}: {mails[-1]['subject']}\n{mails[-1]['body']}")

@@ -258,8 +258,8 @@ class Crash:
             name = self._chance.choices(names, weights)[0]
             try:
                 self._stack.kill(name)
-            except LookupError:
-                continue  # it is down already
+            except (LookupError, ProcessLookupError):
+                continue  # it is down already, or died this very moment
             done += 1
             self._killed[name] += 1
             self._say(f"kill {done}/{self._plan.kills}: {name}")
