@@ -310,7 +310,7 @@ def decode(topic: str, value: bytes | None) -> Fact:
         raise ValueError(f"{topic}: the record has no value")
     try:
         fact: Fact = decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         # msgspec quotes an unknown option; what an upstream wrote there may name a person.
         raise ValueError(f"{topic}: {_QUOTED.sub('value', str(e))}") from None
     return fact

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from hailong.domain.dossier import REASONS, Parsed, parse_item
+from hailong.domain.dossier import REASONS, SOURCE, Parsed, parse_item
 from hailong.domain.people import Keyed
 from hailong.events import DossierReopened
 from hailong.ports import Invalid, Ledger, Publisher, Transaction
@@ -73,6 +73,8 @@ class Desk:
         Raises Retryable when ledger or broker is away: what was committed stays in the outbox and the same items may simply be sent
         again. Raises SourcePaused.
         """
+        if not SOURCE.fullmatch(source):
+            raise Invalid("not_a_code", "source", "a source is named by up to 32 small letters, digits and hyphens")
         parsed: list[tuple[int, Parsed]] = []
         results: dict[int, ItemResult] = {}
         for index, item in enumerate(items):

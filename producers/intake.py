@@ -250,7 +250,7 @@ def build_intake(
 def _items(body: bytes) -> list[Any]:
     try:
         sent = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refusal(400, "not_json", "The body is not JSON in UTF-8.") from None
     items = sent if isinstance(sent, list) else [sent]
     if not items:

@@ -267,7 +267,7 @@ def _json_lines(physical: _Physical) -> Iterator[Line]:
 def _json_line(number: int, text: str) -> Line:
     try:
         item = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return Line(number, _nothing, "not_a_line")
     if not isinstance(item, dict):
         return Line(number, _nothing, "not_a_line")

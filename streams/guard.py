@@ -67,7 +67,7 @@ def source_of(value: bytes | None) -> str:
     """The source a record names, as far as it can be read."""
     try:
         return msgspec.json.decode(value or b"", type=_Claimed).source[:64]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "unknown"
 
 

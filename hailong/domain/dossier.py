@@ -60,8 +60,13 @@ AHEAD: Final = timedelta(minutes=10)
 
 _STATUS: Final = {outcome: code for code, outcome in OUTCOMES.items()}
 _NATIONAL: Final = re.compile(r"^(\d+\.\d{6})(?:\.|$)")
-_CODE: Final = re.compile(r"[\w .:/()\-]+")
+_CODE: Final = re.compile(r"[A-Za-z0-9 ._:/()\-]+")
+_PROCEDURE: Final = re.compile(r"\d+\.\d{6}(\.\d{3}\.\d{2}\.\d{2}(\.H\d{2})?)?")
+_APART: Final = re.compile(r"[ ._:/()\-]")
 _LONG_NUMBER: Final = re.compile(r"\d{9}")
+_BIRTHDAY: Final = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.](19|20)\d{2}")
+SOURCE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+"""What names a source: it stands in every fact."""
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PATH: Final = re.compile(r" - at `\$\.?([a-z_.]*)`$")
@@ -323,8 +328,13 @@ def _channel(value: str | int | None) -> SubmissionChannel:
 
 
 def _code(field: str, value: str) -> str:
-    """A code goes into the log: what looks like an address or a number of a person does not pass for one."""
-    if not _CODE.fullmatch(value) or _LONG_NUMBER.search(value):
+    """A code goes into the log: what looks like a name, an address, a day of birth or a number of a person does not pass for one.
+
+    Codes are ASCII (Vietnamese names mostly are not), and no nine digits follow each other, whatever is written between them.
+    """
+    if _PROCEDURE.fullmatch(value):
+        return value
+    if not _CODE.fullmatch(value) or _LONG_NUMBER.search(_APART.sub("", value)) or _BIRTHDAY.search(value):
         raise refused("not_a_code", field)
     return value
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from dashboard.view import figures_json, question, view
 from hailong.domain.alert_sentences import listed
 from hailong.domain.units import LOCAL
-from hailong.ports import Claimed
+from hailong.ports import Claimed, Permanent
 from hailong.settings import Settings
 from ops import rebuild as rebuilding
 from ops import setup as setting_up
@@ -27,6 +27,7 @@ from producers.desk import Desk
 from producers.importer import ImportOptions, bar, import_file
 from producers.mapping import load_mapping
 from producers.registry import Registrar, read_units
+from sinks.clickhouse.connection import translated
 from sinks.clickhouse.queries import ClickHouseFigures
 
 _OFFICE_ONLY: Final = "For the quality office: units with few answers are shown here as well; do not publish."
@@ -115,6 +116,9 @@ def import_targets(
     """Set a target from a day on."""
     days = [_day(valid_from, "--valid-from"), _day(valid_to, "--valid-to") if valid_to else None]
     with wired(ctx, data) as w:
+        with w.ledger("cli").read() as reader:
+            if unit is not None and unit not in {u.code for u in reader.units()}:
+                raise Refusal(f"--unit {unit}: no such unit. `hailong import units` brings it in.", wrong_use=True)
         publisher = w.publisher("import")
         new = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_target(
             value, unit, days[0] or date.min, days[1], source, w.clock.now()
@@ -243,9 +247,13 @@ def rebuild(
 
 
 def sql(ctx: typer.Context, query: str, data: Data = None, as_json: Json = False) -> None:
-    """Ask ClickHouse. Reading only."""
+    """Ask ClickHouse. Reading only. Tables hold echoes of facts: count distinct ids."""
     with wired(ctx, data) as w:
-        result = w.clickhouse().query(query, settings={"readonly": 1})
+        try:
+            with translated("asking ClickHouse"):
+                result = w.clickhouse().query(query, settings={"readonly": 1})
+        except Permanent as e:
+            raise Refusal(f"{e.reason}. Mend the query; it may only read.", wrong_use=True) from e
     rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
     if as_json:
         print_json(rows)

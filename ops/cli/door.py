@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from hailong import settings as house
 from hailong import telemetry
+from hailong.domain.units import LOCAL
 from hailong.ports import Invalid, Permanent, Retryable
 from hailong.settings import Settings
 from ops.local.folder import DataFolder
@@ -58,7 +60,14 @@ def wired(ctx: typer.Context, data: Path | None) -> Iterator[Wiring]:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Times as ISO 8601 with offset, local; what else JSON does not know as its text."""
+    if isinstance(value, datetime):
+        return (value.astimezone(LOCAL) if value.tzinfo else value).isoformat()
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def say(text: str) -> None:

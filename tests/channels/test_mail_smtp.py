@@ -190,3 +190,12 @@ def sent(process: CarrierProcess, *messages: OutgoingMessage) -> list[Handover]:
             await channel.close()
 
     return asyncio.run(all_in_turn())
+
+
+@pytest.mark.parametrize("subject", ["Sáng nay: 2 cảnh báo mới, 0 cảnh báo đã hết, 12 câu trả lời, mọi phần đều chạy", "plain", "ễ" * 120])
+def test_a_subject_arrives_letter_by_letter(subject: str) -> None:
+    message = OutgoingMessage("c1", "email", "an@dan.example", subject, "text", None, "t", None, None, "vi")
+    made = compose(message, Address(addr_spec="x@hoabinh.example"), "an@dan.example", "hoabinh.example", datetime(2026, 3, 2, tzinfo=UTC))
+    octets = made.as_bytes()
+    assert BytesParser(policy=policy.default).parsebytes(octets)["Subject"] == subject
+    assert max(map(len, octets.split(b"\r\n"))) <= 78 + 2
