@@ -13,10 +13,11 @@ import fcntl
 import os
 import signal
 import sys
+import time as time_of_day
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -42,6 +43,7 @@ from streams.timing import Timer
 from streams.worker import Worker, WorkerSettings, every
 
 log = structlog.get_logger("worker")
+LEFT_AFTER_S: Final = 15.0
 Background = Coroutine[Any, Any, Any]
 
 
@@ -58,6 +60,7 @@ class Role:
         self.ledger = wiring.ledger(self.worker)
         self.broken = wiring.settings.proof_break
         self.outbox = breaks.broken_outbox(self.broken, role, self.ledger, publisher, role == "count")
+        self._seen: dict[int, float] = {}
         self.background: list[Background] = []
         self.closing: list[Callable[[], Awaitable[Any]]] = [publisher.close]
         self.on_assigned: Callable[[], Awaitable[Any]] | None = None
@@ -118,7 +121,14 @@ class Role:
         for name in self.wiring.keys.make_missing(today):
             log.info("key made", key=name)
         await self.outbox.drain()
-        await Outbox(self.ledger.for_writer("cli"), self.outbox.publisher).drain()
+        await self._left_behind(time_of_day.monotonic())
+
+    async def _left_behind(self, now: float) -> None:
+        """Facts of a command that died before it published them. A living one publishes its own within seconds."""
+        outbox = Outbox(self.ledger.for_writer("cli"), self.outbox.publisher)
+        rows = await asyncio.to_thread(outbox.ledger.pending)
+        self._seen = {row.id: self._seen.get(row.id, now) for row in rows}
+        await outbox.publish([row for row in rows if now - self._seen[row.id] > LEFT_AFTER_S])
 
 
 async def run(settings: Settings, role: str, slot: int) -> int:

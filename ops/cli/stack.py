@@ -182,7 +182,10 @@ def _detached(folder: DataFolder, argv: list[str]) -> None:
 
 
 def _is_up(folder: DataFolder, pid: int) -> bool:
-    return folder.owner() == pid and folder.state_file.exists() and folder.state()["state"] == "up"
+    if folder.owner() != pid or not folder.state_file.exists():
+        return False
+    told = folder.state()  # perhaps still what an earlier stack told, that was killed
+    return bool(told["supervisor"] == pid and told["state"] == "up")
 
 
 # --- down, status -------------------------------------------------------------------------------------------------------------

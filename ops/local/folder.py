@@ -75,7 +75,6 @@ class DataFolder:
             time.sleep(0.05)
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
-        self.state_file.unlink(missing_ok=True)  # what a killed stack told is not true of this one
         self._lock = lock
 
     def release(self) -> None:
