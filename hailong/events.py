@@ -54,7 +54,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DossierClosed(Fact, frozen=True, kw_only=True):
-    """A dossier ended (domain.md §10). Days, not times: exact times stand in the ledger."""
+    """A dossier ended. Days, not times: exact times stand in the ledger."""
 
     dossier_ref: str
     source: str
