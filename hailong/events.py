@@ -26,14 +26,15 @@ SubmittedBy = Literal["owner", "proxy", "assisted"]
 ServiceLevel = Literal["full", "partial", "other"]
 Language = Literal["vi", "en", "other"]
 Purpose = Literal["invitation", "reminder"]
-MessageChannel = Literal["sms", "email"]
-Mode = Literal["link", "code", "call", "sms", "kiosk", "assisted", "paper"]
+MessageChannel = Literal["sms", "email", "zns", "print"]
+"""The way to people; who carries it is the provider."""
+Mode = Literal["link", "code", "call", "sms", "zns", "kiosk", "assisted", "paper"]
 DeliveryState = Literal["due", "claimed", "handed_over", "delivered", "failed", "unknown", "withdrawn", "expired"]
 CountedKind = Literal["answer", "detail", "retraction", "unit", "target", "fixed", "day"]
 AlertState = Literal["raised", "acknowledged", "acting", "cleared", "settled", "fixed", "not_found"]
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True):
+class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an answer is about, coarse enough that it joins to no single dossier."""
 
     receiving_unit: str
@@ -44,6 +45,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     timeliness: Timeliness
     month: str
     """Local month in which the dossier ended, ``YYYY-MM``."""
+    weight: int = 1
+    """Endings this one stands for: of several that waited for the same person's turn, one is asked about."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,8 @@ from hailong.ports import Permanent, Retryable
 ACK_TIMEOUT_S: Final = 8.0
 """Shorter than a process is given to stop; who called repeats what was not acknowledged."""
 _BATCH: Final = 128 * 1024
+_REMEMBERED: Final = 10_000
+"""Records that timed out and were acknowledged later, for which the caller has not asked yet."""
 
 
 class KafkaPublisher:
@@ -126,7 +128,7 @@ class AioPublisher:
     """hailong.ports.AsyncPublisher on aiokafka. No connection is made before the first record.
 
     aiokafka goes on trying by itself while the broker is away, so a record that timed out is still under way: when the caller repeats
-    it, its first sending is waited for, and nothing is written twice.
+    it, its first sending is waited for, and nothing is written twice, also when the broker acknowledged between the two calls.
     """
 
     def __init__(self, bootstrap: str, client_id: str = "hailong", timeout_s: float = ACK_TIMEOUT_S) -> None:
@@ -157,7 +159,7 @@ class AioPublisher:
                     async with asyncio.timeout(self._timeout):
                         await producer.start()
                 except (AioKafkaError, OSError, TimeoutError) as e:
-                    await producer.stop()
+                    await _stop_now(producer)
                     raise self._away(e) from e
                 self._producer = producer
             return self._producer
@@ -187,21 +189,25 @@ class AioPublisher:
 
     async def _sent(self, producer: Any, record: Record) -> asyncio.Future[Any]:
         if (earlier := self._under_way.get(record)) is not None:
+            if earlier.done():
+                del self._under_way[record]  # told now
             return earlier
         sent: asyncio.Future[Any] = await producer.send(record.topic, key=record.key, value=record.value, headers=list(record.headers))
         return sent
 
     def _remember(self, sent: dict[Record, asyncio.Future[Any]]) -> None:
-        """Keep the futures of what is still under way until each has ended."""
+        """Keep the futures of what timed out until the caller asks again; of what is never asked about again, the newest."""
         for record, future in sent.items():
-            if not future.done() and record not in self._under_way:
+            if record not in self._under_way:
                 self._under_way[record] = future
-                future.add_done_callback(functools.partial(self._forget, record))
+                future.add_done_callback(functools.partial(self._ended, record))
+        for record in [r for r, f in self._under_way.items() if f.done()][: max(0, len(self._under_way) - _REMEMBERED)]:
+            del self._under_way[record]
 
-    def _forget(self, record: Record, future: asyncio.Future[Any]) -> None:
-        self._under_way.pop(record, None)
-        if not future.cancelled():
-            future.exception()  # seen: the caller was told already that it is not acknowledged
+    def _ended(self, record: Record, future: asyncio.Future[Any]) -> None:
+        # An acknowledgement between two tries must be found by the second one; a failure is forgotten, so that it is sent anew.
+        if future.cancelled() or future.exception() is not None:
+            self._under_way.pop(record, None)
 
     async def _drop(self, producer: Any) -> None:
         """Forget a producer that failed; what it still holds is the callers' to repeat."""
@@ -238,6 +244,9 @@ async def _all_done(futures: Sequence[asyncio.Future[Any]]) -> None:
 
 
 async def _stop_now(producer: Any) -> None:
+    """End a producer without its last flush: what it still holds is the callers' to repeat, and would be written twice."""
     with contextlib.suppress(AioKafkaError, OSError, TimeoutError):
         async with asyncio.timeout(5):
+            await producer._sender.close()
+            producer._message_accumulator.fail_all(AioKafkaError("the producer was dropped"))  # else nobody ever ends these futures
             await producer.stop()

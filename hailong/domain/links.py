@@ -15,7 +15,7 @@ from hailong.events import MessageChannel, Purpose
 
 ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 """31 signs that are told apart in print, by hand and by ear on the phone: without 0 and O, 1, I and L."""
-LENGTHS: Final[dict[MessageChannel, int]] = {"sms": 12, "email": 26}
+LENGTHS: Final[dict[MessageChannel, int]] = {"sms": 12, "email": 26, "zns": 26, "print": 12}
 """59 bits where every letter costs (one segment with the text), 128 where length is free."""
 MIN_KEY_BYTES: Final = 32
 _KNOWN: Final = frozenset(ALPHABET)

@@ -207,17 +207,62 @@ def test_the_asynchronous_publisher_writes_once_what_timed_out_and_was_repeated(
         with pytest.raises(Retryable):
             await publisher.check()
         await asyncio.to_thread(broker.start)
-        for _ in range(60):
-            try:
-                await publisher.publish(broker.records(10))
-                break
-            except Retryable:
-                await asyncio.sleep(0.2)
+        await until_acknowledged(publisher, broker.records(10))
         await asyncio.gather(*(publisher.publish(broker.records(20 + 10 * n)) for n in range(5)))
         await publisher.close()
 
     asyncio.run(story())
     assert Counter(broker.values()) == Counter(values(0, 70))
+
+
+def test_what_the_broker_acknowledged_between_two_tries_is_not_written_again(broker: RealBroker) -> None:
+    async def story() -> None:
+        publisher = AioPublisher(broker.node.address, timeout_s=1)
+        await publisher.publish(broker.records(0))
+        broker.kill()
+        with pytest.raises(Retryable):
+            await publisher.publish(broker.records(10))
+        await asyncio.to_thread(broker.start)
+        end = time.monotonic() + 60
+        while not all([f.done() for f in publisher._under_way.values()]):
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+        for _ in range(2):  # asked for once more it is a new wish, and written
+            await until_acknowledged(publisher, broker.records(10))
+        await publisher.close()
+
+    asyncio.run(story())
+    assert Counter(broker.values()) == Counter(values(0, 20)) + Counter(values(10))
+
+
+async def until_acknowledged(publisher: AioPublisher, batch: list[Record]) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            return await publisher.publish(batch)
+        except Retryable:
+            await asyncio.sleep(0.2)
+    raise AssertionError("not acknowledged within a minute")
+
+
+def test_a_producer_that_is_dropped_writes_nothing_of_what_it_held(broker: RealBroker) -> None:
+    async def story() -> None:
+        publisher = AioPublisher(broker.node.address, timeout_s=1)
+        await publisher.publish(broker.records(0))
+        broker.kill()
+        with pytest.raises(Retryable):
+            await publisher.publish(broker.records(10))
+        held = list(publisher._under_way.values())
+        starting = asyncio.create_task(asyncio.to_thread(broker.start))
+        await publisher._drop(publisher._producer)
+        assert held
+        assert all(f.done() for f in held), "a future nobody ends would be waited for at every repetition"
+        await starting
+        await until_acknowledged(publisher, broker.records(10))
+        await publisher.close()
+
+    asyncio.run(story())
+    assert Counter(broker.values()) == Counter(values(0, 20))
 
 
 def test_the_asynchronous_publisher_without_a_broker() -> None:

@@ -185,7 +185,7 @@ def test_up_status_a_second_start_and_down_from_the_command_line(tmp_path: Path,
     data = ("--data", str(tmp_path / "data"))
     only = ("--port-base", str(port_base), "--only", "carrier")
     command = [sys.executable, "-m", "ops", "up", *data, *only, "--detach"]
-    subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, timeout=60, check=True)
+    subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
     try:
         capfd.readouterr()
         assert hailong("status", *data, "--json") == 0
@@ -205,9 +205,9 @@ def test_up_status_a_second_start_and_down_from_the_command_line(tmp_path: Path,
         )
         assert taken in capfd.readouterr().err
     finally:
-        begun = time.monotonic()
         assert hailong("down", *data) == 0
-    assert time.monotonic() - begun < 10
+    said = (tmp_path / "data" / "logs" / "stack.log").read_text(encoding="utf-8")
+    assert said.strip().endswith("Stopped."), said  # no part had to be killed at the end of its 10 s
     assert hailong("status", *data) == 1
     assert hailong("down", *data) == 0
 
