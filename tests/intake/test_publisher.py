@@ -224,7 +224,7 @@ def test_what_the_broker_acknowledged_between_two_tries_is_not_written_again(bro
             await publisher.publish(broker.records(10))
         await asyncio.to_thread(broker.start)
         end = time.monotonic() + 60
-        while not all([f.done() for f in publisher._under_way.values()]):
+        while not all(f.done() for f in publisher._under_way.values()):
             assert time.monotonic() < end
             await asyncio.sleep(0.1)
         for _ in range(2):  # asked for once more it is a new wish, and written
