@@ -96,7 +96,10 @@ class DossierReopened(Fact, frozen=True, kw_only=True):
 
 
 class SurveyDecided(Fact, frozen=True, kw_only=True):
-    """Whether a dossier's person is asked; one per dossier. ``inputs`` is what the rules saw, nothing that names anyone."""
+    """Whether a dossier's person is asked; one per dossier. ``inputs`` is what the rules saw, nothing that names anyone.
+
+    Anybody who has the seed of ``seed_day`` can make ``draw``, the arms and, with the rules of ``rules_version``, the decision again.
+    """
 
     dossier_ref: str
     asked: bool
@@ -105,6 +108,12 @@ class SurveyDecided(Fact, frozen=True, kw_only=True):
     draw: float
     decided_on: date
     inputs: dict[str, Any] = {}
+    seed_day: date | None = None
+    """The local day of hailong's first receipt of the dossier; null before draws had seeds."""
+    arms: dict[str, str] = {}
+    """Experiment → arm."""
+    weight: int = 1
+    """Endings this decision stands for, see About."""
 
 
 class SurveyDelivery(Fact, frozen=True, kw_only=True):
@@ -237,6 +246,28 @@ class TargetChanged(Fact, frozen=True, kw_only=True):
     seq: int
 
 
+class DrawSeed(Fact, frozen=True, kw_only=True):
+    """The seed of a day's draws: its commitment the day before, the seed itself when the day is over."""
+
+    day: date
+    commitment: str
+    """SHA-256, hex; see hailong.domain.draw."""
+    seed: str | None = None
+    """Hex; null while the day has not passed."""
+
+
+class ProviderChanged(Fact, frozen=True, kw_only=True):
+    """Another provider carries a channel from now on. ``version`` numbers the changes of a channel from 1."""
+
+    channel: MessageChannel
+    provider: str
+    before: str
+    version: int
+    reason: str
+    by: str
+    at: datetime
+
+
 @dataclass(frozen=True)
 class Topic:
     """One topic: its name, the schema of its values, the field that is its key, its partitions (fixed at creation)."""
@@ -259,6 +290,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
     Topic("case.changed.v1", CaseChanged, "registry_id", 1),
     Topic("unit.changed.v1", UnitChanged, "registry_id", 1),
     Topic("target.changed.v1", TargetChanged, "registry_id", 1),
+    Topic("draw.seed.v1", DrawSeed, "registry_id", 1),
+    Topic("provider.changed.v1", ProviderChanged, "registry_id", 1),
 )
 BY_NAME: Final[dict[str, Topic]] = {t.name: t for t in TOPICS}
 _BY_SCHEMA: Final[dict[type[Fact], Topic]] = {t.schema: t for t in TOPICS}

@@ -65,6 +65,11 @@ def _columns(spec: str) -> tuple[Column, ...]:
     return tuple(made)
 
 
+def _weight() -> Column:
+    """Endings an answer stands for; 0 for records about none."""
+    return Column("weight", "UInt16", lambda facts: [0 if f.about is None else f.about.weight for f in facts])
+
+
 @dataclass(frozen=True)
 class Table:
     """The table of one topic."""
@@ -126,11 +131,11 @@ TABLES: Final[dict[str, Table]] = {
             "decided",
             _columns(
                 "event_id String; dossier_ref String; asked Bool; reason? label; rules_version label; draw Float64;"
-                "decided_on Date32; inputs json"
+                "decided_on Date32; inputs json; seed_day Nullable(Date32); arms json; weight UInt16"
             ),
         ),
-        Table("survey.delivery.v1", "delivery", _DELIVERY + tuple(map(_about, _ABOUT))),
-        Table("survey.counted.v1", "counted", _COUNTED + tuple(map(_about, _ABOUT))),
+        Table("survey.delivery.v1", "delivery", _DELIVERY + tuple(map(_about, _ABOUT)) + (_weight(),)),
+        Table("survey.counted.v1", "counted", _COUNTED + tuple(map(_about, _ABOUT)) + (_weight(),)),
         Table(
             "contact.preference.v1",
             "preference",
@@ -159,6 +164,12 @@ TABLES: Final[dict[str, Table]] = {
             _columns(
                 "event_id String; value Float64; unit? String; valid_from Date32; valid_to Nullable(Date32); source String; seq UInt64"
             ),
+        ),
+        Table("draw.seed.v1", "seed", _columns("event_id String; day Date32; commitment String; seed? String")),
+        Table(
+            "provider.changed.v1",
+            "provider",
+            _columns("event_id String; channel label; provider label; before label; version UInt32; reason String; by label; at moment"),
         ),
     )
 }

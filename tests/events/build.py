@@ -12,7 +12,9 @@ from hailong.events import (
     ContactPreference,
     DossierClosed,
     DossierReopened,
+    DrawSeed,
     Fact,
+    ProviderChanged,
     SurveyAnswered,
     SurveyCounted,
     SurveyDecided,
@@ -42,6 +44,7 @@ FACTS: Final[tuple[Fact, ...]] = (
     SurveyDecided(
         event_id="decided-1", registry_id="hoa-binh", dossier_ref="ref-1", asked=False, reason="recently_asked", rules_version="2026-11.1",
         draw=0.1234567890123, decided_on=DAY, inputs={"reach": ["sms"], "opted_out": False, "asked_before_on": "2026-02-10"},
+        seed_day=DAY, arms={"wording": "b"}, weight=2,
     ),
     SurveyDelivery(
         event_id="delivery-1", registry_id="hoa-binh", survey_id="survey-1", purpose="invitation", seq=2, state="failed", at=AT,
@@ -75,5 +78,10 @@ FACTS: Final[tuple[Fact, ...]] = (
     TargetChanged(
         event_id="target-1", registry_id="hoa-binh", value=0.87, unit="lac-son", valid_from=date(2026, 1, 1), valid_to=date(2027, 1, 1),
         source="Kế hoạch 2026", seq=4,
+    ),
+    DrawSeed(event_id="seed-1", registry_id="hoa-binh", day=DAY, commitment="c0ffee", seed="5eed"),
+    ProviderChanged(
+        event_id="sms:2", registry_id="hoa-binh", channel="sms", provider="gateway", before="twilio", version=2, reason="errors", by="send",
+        at=AT,
     ),
 )  # fmt: skip
