@@ -109,7 +109,7 @@ async def room(parts: list[str], *, profiled: bool = False, home: Path = HOME, *
     """A stack of these parts on a new folder that is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="hailong-bench-"))
     try:
-        settings = {"spread_minutes": 0, **overrides}
+        settings = {"spread_minutes": 0, "ask_at_once": True, **overrides}
         async with Stack(folder / "data", port_base=PORTS, parts=parts, overrides=settings, clock=CLOCK, home=home) as stack:
             yield Room(stack, profiled)
     finally:

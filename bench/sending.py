@@ -72,7 +72,8 @@ async def worker(here: Room, name: str, before: int, n: int, profile: Path | Non
 
 async def channel_alone(here: Room, kind: MessageChannel, n: int) -> Line:
     """The same adapter handing over as many messages at once as a worker does, with nothing around it."""
-    channel = Wiring(here.settings).channels()[kind]
+    out = Wiring(here.settings).out
+    channel = out.open()[out.by_channel[kind].main]
     places = asyncio.Semaphore(here.settings.send_parallel)
 
     async def one(i: int) -> None:

@@ -1,25 +1,32 @@
-"""The officers' site: ``/``, ``/api/v1/figures``, ``/api/v1/alerts``, ``/healthz``, ``/readyz``."""
+"""The officers' site: figures, alerts and messages behind the gate (``dashboard.gate``), the way through it, ``/healthz``, ``/readyz``."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
-from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, TypeVar
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dashboard import drawing
+from dashboard import drawing, messages, operations
+from dashboard.access import Access
+from dashboard.administration import Administration
+from dashboard.gate import Gate, who_of
+from dashboard.managing import Managing
+from dashboard.own import Own
+from dashboard.refusing import wrong_question
+from dashboard.scope import Scope
+from dashboard.signing import Signing
+from dashboard.stopping import Stopping
 from dashboard.view import Alerts, FigureStore, Question, View, figures_json, question, view
 from hailong.domain.scoring import STEP, Version
 from hailong.domain.units import LOCAL
@@ -32,7 +39,6 @@ from web.pages import Pages, texts
 
 _HERE: Final = Path(__file__).parent
 _KEPT: Final = 32
-_T = TypeVar("_T")
 
 
 class Views:
@@ -52,7 +58,7 @@ class Views:
             kept = self._kept.get(asked)
         if kept is not None and kept[0] == version:
             return kept[1]
-        made = view(self._store, asked, version, self._step, self._clock.now().astimezone(LOCAL).date())
+        made = view(self._store, asked, version, asked.scope.step(self._step), self.today())
         with self._lock:
             self._kept[asked] = version, made
             self._kept.move_to_end(asked)
@@ -60,37 +66,73 @@ class Views:
                 self._kept.popitem(last=False)
         return made
 
+    def today(self) -> date:
+        """The installation's day."""
+        return self._clock.now().astimezone(LOCAL).date()
+
+    def alerts(self, scope: Scope, listed: Alerts) -> list[dict[str, Any]]:
+        """Those of a scope. Raises Retryable, Permanent."""
+        everything = scope.unit is None and not scope.morning
+        return listed() if everything else scope.alerts(listed(), self._store.registry(), self.today())
+
     def ping(self) -> None:
         """Raises Retryable, Permanent."""
         self._store.version()
+
+
+@dataclass(frozen=True)
+class Door:
+    """What signing in needs. ``new_token`` gives 256 random bits as text; ``address``: of this site, as one-time links name it."""
+
+    access: Access
+    administration: Administration
+    address: str
+    monotonic: Callable[[], float]
+    new_token: Callable[[], str]
 
 
 def build_dashboard(
     store: FigureStore,
     alerts: Alerts,
     clock: Clock,
+    door: Door,
     *,
     notice: Mapping[str, str] | None = None,
     step: int = STEP,
-    loopback_only: bool = True,
+    letters: messages.Rows | None = None,
+    running: operations.Operations | None = None,
+    loopback_only: bool = False,
     trusted_proxies: str = "",
 ) -> Starlette:
     """The site.
 
     ``notice``: language → a text at the top of the page (what is public, what simulated). ``step``: figures of a unit move in steps
-    of so many answers; 1 only where nobody but the quality office looks. ``loopback_only``: whoever does not come from this very
-    machine gets 403; False only where the port itself is published on loopback.
+    of so many answers, but for the quality office. ``letters``: the rows of ``/messages``;
+    ``running``: what ``/operations`` shows. ``loopback_only``: whoever does not come
+    from this very machine gets 403, signed in or not.
     """
-    words = texts(_HERE / "texts")
+    access = texts(_HERE / "texts" / "access")
+    words = {lang: said | {"access": access[lang], "operations": operations.words()[lang]} for lang, said in texts(_HERE / "texts").items()}
     site = {lang: str(said["site"]) for lang, said in words.items()}
-    pages = Pages([_HERE / "templates"], [_HERE / "static" / "officers.css"], words, site)
-    desk = _Desk(Views(store, clock, step), alerts, pages, dict(notice or {}), step, loopback_only)
+    styles = [_HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations")]
+    pages = Pages([_HERE / "templates"], styles, words, site)
+    gate = Gate(door.access, pages, loopback_only=loopback_only, new_token=door.new_token)
+    views = Views(store, clock, step)
+    desk = _Desk(views, alerts, gate, dict(notice or {}), step)
     routes = [
-        Route("/", desk.page, name="officers"),
-        Route("/api/v1/figures", desk.figures, name="figures"),
-        Route("/api/v1/alerts", desk.alerts, name="alerts"),
+        Route("/", gate.page(desk.page), name="officers"),
+        Route("/api/v1/figures", gate.api(desk.figures), name="figures"),
+        Route("/api/v1/alerts", gate.api(desk.alerts), name="alerts"),
+        *Signing(gate, door.monotonic).routes(),
+        *Own(gate).routes(),
+        *Managing(gate, door.administration, door.address).routes(),
+        *Stopping(gate, clock).routes(),
     ]
-    checks = [Check("clickhouse", _probe(desk.views.ping)), Check("ledger", _probe(alerts), needed=False)]
+    if running is not None:
+        routes.append(Route("/operations", gate.page(operations.page(running, gate), operations.ROLES), name="operations"))
+    if letters is not None:
+        routes.append(Route("/messages", gate.page(messages.page(letters, gate.shown, pages.turned)), name="messages"))
+    checks = [Check("clickhouse", _probe(views.ping)), Check("ledger", _probe(alerts), needed=False)]
     return assemble(routes, pages, policy=Policy(styles=pages.style_source), checks=checks, trusted_proxies=trusted_proxies)
 
 
@@ -104,20 +146,19 @@ def _probe(ask: Callable[[], object]) -> Callable[[], Any]:
 class _Desk:
     """The handlers."""
 
-    def __init__(self, views: Views, alerts: Alerts, pages: Pages, notice: dict[str, str], step: int, loopback_only: bool) -> None:
-        self.views = views
+    def __init__(self, views: Views, alerts: Alerts, gate: Gate, notice: dict[str, str], step: int) -> None:
+        self._views = views
         self._alerts = alerts
-        self._pages = pages
+        self._gate = gate
+        self._pages = gate.pages
         self._notice = notice
         self._step = step
-        self._loopback_only = loopback_only
 
     async def page(self, request: Request) -> Response:
         """``/``."""
-        self._admit(request)
         lang = self._pages.language(request)
-        shown, alerts = await asyncio.gather(self._view(request), self._listed())
-        return self._pages.respond("officers.html", lang, **self._context(request, lang, shown, alerts))
+        shown, alerts = await asyncio.gather(self._view(request), self._listed(request))
+        return self._gate.shown(request, "officers.html", **self._context(request, lang, shown, alerts))
 
     def _context(self, request: Request, lang: str, shown: View, alerts: list[dict[str, Any]] | None) -> dict[str, Any]:
         kept = {name: value for name, value in request.query_params.items() if name in ("from", "to", "level", "order") and value}
@@ -133,84 +174,46 @@ class _Desk:
             "said": lambda alert: _without_name(alert[f"sentence_{lang}"], shown.named_unit.get(alert["unit"], "")),
             "counted_at": at.astimezone(LOCAL) if at else None,
             "notice": self._notice.get(lang, ""),
-            "step": self._step,
+            "step": shown.question.scope.step(self._step),
             "drawing": drawing,
             "month": lambda month: numbers.month(month, lang),
             "moment": date.fromisoformat,
             "turned": self._pages.turned(f"?{urlencode(kept)}&" if kept else "?"),
             "query": urlencode(kept),
-            "loopback_only": self._loopback_only,
         }
 
     async def figures(self, request: Request) -> Response:
         """``/api/v1/figures``."""
-
-        async def answer() -> Any:
-            return {**figures_json(await self._view(request)), "step": self._step}
-
-        return await self._json(request, answer)
+        shown = await self._view(request)
+        return JSONResponse({**figures_json(shown), "step": shown.question.scope.step(self._step)})
 
     async def alerts(self, request: Request) -> Response:
         """``/api/v1/alerts``."""
-
-        async def answer() -> Any:
-            try:
-                return await asyncio.to_thread(self._alerts)
-            except (Retryable, Permanent) as away:
-                raise _unavailable(away) from away
-
-        return await self._json(request, answer)
-
-    async def _json(self, request: Request, answer: Callable[[], Awaitable[Any]]) -> Response:
-        """A program always gets JSON, for errors too; the status of a wrong parameter is 422 here."""
-        try:
-            self._admit(request)
-            return JSONResponse(await answer())
-        except HTTPException as e:
-            status = 422 if e.status_code == 400 else e.status_code
-            said = {"status": status, "reason": HTTPStatus(status).phrase, "detail": e.detail}
-            return JSONResponse({"error": said}, status, e.headers)
+        return JSONResponse(await self._gate.ask(self._views.alerts, _scope(request), self._alerts))
 
     async def _view(self, request: Request) -> View:
         try:
-            asked = question(request.query_params)
+            asked = question(request.query_params, _scope(request))
         except Invalid as wrong:
-            raise HTTPException(400, f"{wrong.field}: {wrong.detail}") from wrong
-        try:
-            return await asyncio.to_thread(self.views.get, asked)
-        except (Retryable, Permanent) as away:
-            raise _unavailable(away) from away
+            raise wrong_question(wrong, self._pages.words) from wrong
+        shown: View = await self._gate.ask(self._views.get, asked)
+        return shown
 
-    async def _listed(self) -> list[dict[str, Any]] | None:
+    async def _listed(self, request: Request) -> list[dict[str, Any]] | None:
         """None when they cannot be read now: the figures are shown all the same, and the page says so."""
         try:
-            return await asyncio.to_thread(self._alerts)
+            return await asyncio.to_thread(self._views.alerts, _scope(request), self._alerts)
         except (Retryable, Permanent):
             return None
 
-    def _admit(self, request: Request) -> None:
-        """Until there is a sign-in: this machine only, by its own name (a foreign page may point its name here), past no proxy."""
-        if not self._loopback_only:
-            return
-        forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if forwarded or request.client is None or not _is_loopback(request.client.host) or not (host == "localhost" or _is_loopback(host)):
-            raise HTTPException(403, "This site opens only on the machine it runs on, at a loopback address, until there is a sign-in.")
+
+def _scope(request: Request) -> Scope:
+    """What whoever asks may see."""
+    who = who_of(request)
+    return Scope.of(who.role, who.scope)
 
 
 def _without_name(sentence: str, name: str) -> str:
     """A sentence that begins with its unit's name, for a place where the name stands above it."""
     rest = sentence.removeprefix(f"{name}: ")
     return rest[:1].upper() + rest[1:]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _unavailable(away: Retryable | Permanent) -> HTTPException:
-    after = away.after if isinstance(away, Retryable) else 60
-    return HTTPException(503, away.reason, {"Retry-After": str(max(1, round(after)))})

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal, Protocol, get_args
 
+from dashboard.scope import ALL, Scope
 from hailong.domain.scoring import PRIVACY_LIMIT, Counts, Figures, Filters, Row, Version, information, rate, rows, wilson
 from hailong.domain.units import LOCAL, Registry, Targets
 from hailong.events import UnitLevel
@@ -33,14 +34,15 @@ class FigureStore(Protocol):
 
 @dataclass(frozen=True)
 class Question:
-    """What an address asks for."""
+    """What an address asks for, and within what: the scope is the asker's, never the address's."""
 
     filters: Filters
     order: Order = "name"
+    scope: Scope = ALL
 
 
-def question(query: Mapping[str, str]) -> Question:
-    """``from``, ``to`` (months), ``level``, ``order``. Raises Invalid naming the parameter."""
+def question(query: Mapping[str, str], scope: Scope = ALL) -> Question:
+    """``from``, ``to`` (months), ``level``, ``order``, of whoever has this scope. Raises Invalid naming the parameter."""
     asked = {name: query.get(name) or None for name in ("from", "to", "level", "order")}
     for name in ("from", "to"):
         if asked[name] is not None and not _MONTH.fullmatch(asked[name] or ""):
@@ -54,7 +56,7 @@ def question(query: Mapping[str, str]) -> Question:
     orders: dict[str, Order] = {one: one for one in get_args(Order)}
     if order not in orders:
         raise Invalid("unknown_option", "order", f"one of {', '.join(orders)}")
-    return Question(Filters(asked["from"], asked["to"], known[level] if level else None), orders[order])
+    return Question(Filters(asked["from"], asked["to"], known[level] if level else None), orders[order], scope)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class View:
     day: date
     axis: float
     """Where the scale of the small drawings begins; it ends at 1."""
+    within: str | None
+    """Name of the unit that the view is limited to; None for all."""
 
     @property
     def enough(self) -> bool:
@@ -112,14 +116,17 @@ class View:
 
 def view(store: FigureStore, question: Question, version: Version, step: int, today: date) -> View:
     """The page's content at ``version``. Raises Retryable, Permanent."""
-    figures = store.figures(question.filters, version)
+    whole, scope = store.figures(question.filters, version), question.scope
     registry, targets = store.registry(version), store.targets(version)
-    day = _day(question.filters, figures.counted_at, today)
-    units = information(figures, registry, targets, day)
+    day = _day(question.filters, whole.counted_at, today)
+    figures = scope.figures(whole, registry, day)
+    known = information(figures, registry, targets, day)
+    units = {code: info for code, info in known.items() if scope.holds(code, registry, day)}
     shown, total = rows(figures, question.filters, units, step)
     levels: list[UnitLevel] = [one for one in get_args(UnitLevel) if any(info.level == one for info in units.values())]
     months = sorted({month for _, month in figures.cells if month}, reverse=True)
-    return View(figures, question, _ordered(shown, question.order), total, months, levels, day, _axis(shown))
+    within = registry.name(scope.unit, day) if scope.unit is not None else None
+    return View(figures, question, _ordered(shown, question.order), total, months, levels, day, _axis(shown), within)
 
 
 def _day(filters: Filters, counted_at: datetime | None, today: date) -> date:
@@ -160,10 +167,14 @@ def figures_json(view: View) -> dict[str, Any]:
         "versions": {
             topic: {str(p): offset for p, offset in sorted(parts.items())} for topic, parts in sorted(view.figures.version.items())
         },
-        "filters": {"from": filters.month_from, "to": filters.month_to, "level": filters.level},
+        "filters": {"from": filters.month_from, "to": filters.month_to, "level": filters.level} | _limited(view.question.scope),
         "rows": [asdict(row) for row in view.rows],
         "total": total,
     }
+
+
+def _limited(scope: Scope) -> dict[str, Any]:
+    return {"within": scope.unit} if scope.unit is not None else {}
 
 
 def _counted(counts: Counts, enough: bool) -> dict[str, Any]:

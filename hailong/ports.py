@@ -7,12 +7,13 @@ Foreign errors are translated once, at the door of the room that talks to the fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from hailong.domain.access import AuditAct
 from hailong.events import (
     About,
     AlertChanged,
@@ -21,6 +22,7 @@ from hailong.events import (
     DossierReopened,
     Fact,
     MessageChannel,
+    ProviderChanged,
     Record,
     SurveyAnswered,
     SurveyCounted,
@@ -92,6 +94,14 @@ class Publisher(Protocol):
 
 
 @dataclass(frozen=True)
+class TemplateCall:
+    """A text the provider keeps and has approved, and what is filled into it: parameter → value."""
+
+    template_id: str
+    data: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class OutgoingMessage:
     """One message as a channel takes it. ``token`` stands in the text, so that a provider's list can be searched for it."""
 
@@ -105,6 +115,8 @@ class OutgoingMessage:
     callback_url: str | None
     unsubscribe_url: str | None
     language: str
+    template: TemplateCall | None = None
+    """For channels that take no text of ours (ZNS)."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,8 @@ class Handover:
     provider_id: str
     segments: int
     code: str | None = None
+    receipts: bool = False
+    """Whether the provider reports later whether it arrived."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,18 @@ class Receipt:
     provider_id: str
     status: Literal["sent", "delivered", "failed"]
     code: str | None
+
+
+@dataclass(frozen=True)
+class Rating:
+    """What a person tapped in the message itself: an answer to Q0. What they wrote beside it is not taken."""
+
+    token: str
+    """Of the message, which leads to the slot."""
+    act: str
+    """The same for every report of the same tap."""
+    score: int
+    """As reported; whether it is 1–5 is for whoever takes it."""
 
 
 class Channel(Protocol):
@@ -174,6 +200,12 @@ class DossierAct:
     language: str
     """As preferred by the person; ledger only."""
     test: bool = False
+    minor: bool = False
+    preferred: MessageChannel | None = None
+    refused: tuple[MessageChannel, ...] = ()
+    """Channels the person does not want to be written to by."""
+    slip_code: str | None = None
+    """On the slip they were given at the desk."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +242,17 @@ class SlotForDecision:
     """The latest (planned or done) asking of this person or any of these numbers."""
     language: str
     test: bool
+    asked_by_number: bool = False
+    """That asking binds by the number or address alone: it was of somebody else with the same one."""
+    unit: str = ""
+    """That received the dossier."""
+    minor: bool = False
+    preferred: MessageChannel | None = None
+    refused: tuple[MessageChannel, ...] = ()
+    """Channels the person does not want."""
+    has_slip: bool = False
+    """A slip with a code of its own was given out."""
+    reopened: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,6 +267,24 @@ class Decision:
     channel: MessageChannel | None = None
     ask_at: datetime | None = None
     expires_at: datetime | None = None
+    next_channels: tuple[MessageChannel, ...] = ()
+    """After a definite refusal, in this order."""
+    remind_after_days: int | None = None
+    arms: Mapping[str, str] = field(default_factory=dict)
+    weight: int = 1
+    rest_until: datetime | None = None
+    """Nothing is decided until then: somebody at these contacts was asked lately."""
+    ending: DossierClosed | None = None
+    """Of a dossier that rests: what is decided about later."""
+
+
+@dataclass(frozen=True)
+class Resting:
+    """A dossier that waits for its person's turn."""
+
+    slot: SlotForDecision
+    ending: DossierClosed
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -248,6 +309,14 @@ class Claimed:
     claimed_at: datetime
     """By the installation's clock, which rates and caps go by; ``real_claimed_at``: as the provider's list tells time."""
     real_claimed_at: datetime
+    provider: str = ""
+    """Who carries it."""
+    arms: dict[str, str] = field(default_factory=dict)
+    """Experiment → arm."""
+    lease_until: datetime | None = None
+    """Real time; after it nothing may be handed over any more."""
+    slip_code: str | None = None
+    """On the person's own slip; quoted in a message without a link."""
 
 
 @dataclass(frozen=True)
@@ -260,6 +329,8 @@ class Settlement:
     reason: str | None = None
     code: str | None = None
     retry_at: datetime | None = None
+    slow: bool = False
+    """The provider took longer than it may, for the choice between providers."""
 
 
 OptOut = Literal["recorded", "under_way", "unknown_code"]
@@ -288,6 +359,20 @@ class DueRow:
     ref: str
     due_at: datetime
     payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was erased on a local day, and how many of it.
+
+    ``what``: contacts, applicant_ids, slip_codes, link_codes, dead_letters, hashes, key. ``key_month``: of the key it lay sealed under,
+    empty for what was not sealed.
+    """
+
+    day: date
+    what: str
+    n: int
+    key_month: str = ""
 
 
 @dataclass(frozen=True)
@@ -341,8 +426,21 @@ class Transaction(Protocol):
     # decide
     def slots_for_decision(self, refs: Sequence[str]) -> dict[str, SlotForDecision]: ...
     def decide(self, decisions: Sequence[Decision]) -> None: ...
+    def endings_since(self, unit: str, since: date) -> int:
+        """Endings of dossiers that a unit received, from a day on."""
+        ...
+
+    def rested(self, now: datetime, limit: int) -> list[str]:
+        """dossier_refs whose rest is over."""
+        ...
+
+    def end_rest(self, dossier_refs: Sequence[str]) -> None: ...
+    def resting_with(self, dossier_refs: Sequence[str]) -> list[Resting]:
+        """Dossiers that rest and share a contact with one of these (which are among them), their contacts locked."""
+        ...
+
     def reopen(self, dossier_ref: str, event_id: str) -> str | None:
-        """Withdraw what still waits; what it waited for (``undecided``, ``not_before``), None if it did not or has ended again since."""
+        """Withdraw what still waits; what it waited for (``undecided``, ``resting``, …), None if it did not or has ended again since."""
         ...
 
     # send
@@ -352,11 +450,43 @@ class Transaction(Protocol):
     def store_receipt(self, receipt: Receipt, at: datetime) -> None: ...
     def apply_receipts(self, now: datetime, limit: int) -> int: ...
     def expire(self, survey_id: str, now: datetime) -> None: ...
+    def no_receipt(self, claim_id: str, now: datetime) -> None:
+        """A message of which nothing was heard for days is unknown from now on."""
+        ...
+
+    def note_outcomes(self, outcomes: Mapping[str, Sequence[str]], real_now: datetime) -> None: ...
+    def watch_providers(self, now: datetime, real_now: datetime) -> list[ProviderChanged]:
+        """Go over to a channel's reserve where its main provider refuses or drags, and back after a quiet time."""
+        ...
 
     # survey site
     def slot_by_code(self, code: str) -> SlotForAnswer | None: ...
     def opt_out(self, code: str, now: datetime, door: str) -> OptOut:
         """Opt out everything behind a code before the page confirms. ``under_way``: a claimed message may still arrive; ask again."""
+        ...
+
+    def opt_in(self, code: str, now: datetime, door: str) -> bool:
+        """Messages may come again to everything behind a code; False for an unknown one. Only for who holds the link."""
+        ...
+
+    def opt_out_number(self, number_or_mail: str, now: datetime, door: str, by: str | None = None) -> OptOut:
+        """Opt out a number or address as typed, whether it was heard of or not. ``by``: whom the audit trail names.
+
+        Raises Invalid (``not_a_contact``).
+        """
+        ...
+
+    # timer: what must be gone in time
+    def erase(self, day: date, now: datetime, limit: int) -> int:
+        """One part of a local day's erasing, which may be repeated; 0 when nothing is left to do."""
+        ...
+
+    def sealed_months(self) -> frozenset[str]:
+        """Months (``YYYY-MM``) whose keys something lies sealed under."""
+        ...
+
+    def note_key_discarded(self, month: str, day: date) -> None:
+        """The key of a month is about to be discarded."""
         ...
 
     # count
@@ -377,6 +507,12 @@ class Transaction(Protocol):
     def next_registry_seq(self) -> int: ...
     def put_unit(self, fact: UnitChanged) -> bool: ...
     def put_target(self, fact: TargetChanged) -> bool: ...
+
+    def audited(self, actor: str, act: AuditAct, obj: str, detail: Mapping[str, Any] | None = None) -> None:
+        """A line of the audit trail, in the same transaction. Every change by a person and every look at what names one goes there;
+        ``detail`` names nobody of the public.
+        """
+        ...
 
     # guard
     def put_dead(
@@ -408,6 +544,36 @@ class WorkingLedger(Ledger, Protocol):
 
     def anything_due(self, kinds: Sequence[str], now: datetime, real_now: datetime) -> bool:
         """Whether a row of these kinds may be taken now. Reads without locking anybody, so it may be asked often."""
+        ...
+
+
+@dataclass(frozen=True)
+class SentMessage:
+    """That a message was sent, without to whom and about what."""
+
+    on: date
+    """Local day of its handing over."""
+    channel: MessageChannel
+    kind: Literal["invitation", "reminder"]
+
+
+class SentMessages(Protocol):
+    """What the page for verifying a message may know."""
+
+    def sent_about(self, code: str) -> Sequence[SentMessage] | None:
+        """The messages handed over (or perhaps so) about a dossier, oldest first; None when no slip and no message has this code.
+
+        ``code``: of a message's link or of a slip, in capitals, without spaces and hyphens. Synchronous. Raises Retryable.
+        """
+        ...
+
+
+class FakeReports(Protocol):
+    """Where people's reports of messages that are not ours are kept."""
+
+    def report_fake(self, at: datetime, text_hash: str) -> None:
+        """Keep one report, and see to it that somebody is told. ``text_hash``: 64 hex digits, alike for messages that differ in figures and
+        codes only; of the empty text when none was pasted. Synchronous. Raises Retryable."""
         ...
 
 

@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from dashboard.operations import State
 from hailong.events import AlertChanged
 from hailong.ports import Permanent, Retryable
+from ops.clock import real_now
+from ops.stuck import states, told
 from ops.wiring import Wiring
 from sinks.clickhouse.connection import ping
 from sinks.ledger import Ledger, LedgerReader
@@ -49,23 +52,13 @@ class Daily:
             "open": len(open_alerts),
             "answers": reader.answers_since(since, at),
             "dead_letters": len(reader.dead_letters()),
-            "parts": self._stuck(reader),
+            "parts": self._stuck(reader, at),
         }
 
-    def _stuck(self, reader: LedgerReader) -> list[dict[str, Any]]:
-        """Each state that something may be stuck in, with its number."""
-        unknown, unpublished, undecided = reader.unknown_sends(), reader.unpublished(), reader.undecided()
-        behind = reader.counted() - reader.judged()
-        sources = reader.sources()
-        return [
-            _part("decide", undecided < 1000, f"{undecided} endings wait for their decision"),
-            _part(
-                "send", unknown == 0, f"{unknown} messages of which nobody knows whether they arrived: see `hailong outbox --state unknown`"
-            ),
-            _part("judge", behind < 1000, f"{behind} counted records wait to be judged"),
-            _part("outbox", unpublished < 1000, f"{unpublished} facts wait for the broker"),
-            _part("sources", not sources, f"paused: {', '.join(s.source for s in sources)}; see `hailong deadletters`"),
-        ]
+    def _stuck(self, reader: LedgerReader, at: datetime) -> list[dict[str, Any]]:
+        """Each state that something may be stuck in, with its number and the next step; in Vietnamese, as the mail is."""
+        found = states(reader, self._wiring.settings.data_dir / "spool", at, real_now())
+        return [_part(state.id, not state.stuck, _note(state)) for state in found]
 
     @cached_property
     def _client(self) -> Any:
@@ -77,6 +70,11 @@ class Daily:
         except (Retryable, Permanent) as e:
             return _part("clickhouse", False, e.reason)
         return _part("clickhouse", True, "")
+
+
+def _note(state: State) -> str:
+    said = told(state, "vi")
+    return f"{said.said}: {state.number}. {said.next}"
 
 
 def _part(name: str, ok: bool, note: str) -> dict[str, Any]:

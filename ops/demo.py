@@ -34,7 +34,14 @@ HANDS_IN_AT: Final = time(16)
 """Once a working day the desks hand in what ended since."""
 ANSWERS_AT: Final = (time(21),)
 """Answers come in at this moment of their day: a year has few enough of them to be over in minutes."""
-OVERRIDES: Final[dict[str, Any]] = {"spread_minutes": 240, "slot_minutes": 240, "default_target": TARGET, "archive_within_s": 1.0}
+OVERRIDES: Final[dict[str, Any]] = {
+    "spread_minutes": 240,
+    "slot_minutes": 240,
+    "ask_at_once": False,
+    "any_hour": False,
+    "default_target": TARGET,
+    "archive_within_s": 1.0,
+}
 RATE: Final = 20.0
 """Days a second where nothing waits."""
 NOTICE: Final = {

@@ -20,6 +20,8 @@ from ops.local.readiness import read_progress
 from ops.topics import SUBSCRIBES
 from ops.wiring import Wiring
 from sinks.ledger import Ledger
+from sinks.ledger.claiming import TO_CITIZENS
+from sinks.ledger.reading import LedgerReader
 
 _WATCHED: Final = ("decide", "count", "judge")
 """Roles whose lag holds time. Send works from the ledger; archive has no clock: what it stores carries its own time."""
@@ -46,8 +48,15 @@ class InstallationPace:
 
     def _next_due(self) -> datetime | None:
         with self.ledger.read() as reader:
-            due = reader.next_due()
-        return due.astimezone(LOCAL) if due else None
+            return self._happens(reader)
+
+    def _happens(self, reader: LedgerReader) -> datetime | None:
+        """When the next thing that waits can happen. What is due for citizens in closed hours happens when they are open again."""
+        theirs, others = reader.next_due(only=TO_CITIZENS), reader.next_due(but=TO_CITIZENS)
+        if theirs is not None:
+            theirs = self._wiring.next_open(max(theirs, self._wiring.clock.now()))
+        first = min((at for at in (theirs, others) if at is not None), default=None)
+        return first.astimezone(LOCAL) if first else None
 
     async def quiet(self) -> bool:
         """Nothing due, nothing open, nothing unpublished, no role behind the log. Raises Retryable when it cannot be told now."""
@@ -55,7 +64,7 @@ class InstallationPace:
 
     def _settled(self) -> bool:
         with self.ledger.read() as reader:
-            due = reader.next_due()
+            due = self._happens(reader)
             if due is not None and due <= self._wiring.clock.now():
                 return False
             return not (reader.open_claims() or reader.undecided() or reader.unpublished())

@@ -12,11 +12,10 @@ import contextlib
 import gc
 import json
 import logging
-import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -29,9 +28,10 @@ from hailong.events import AlertChanged, CaseChanged, Fact, SurveyCounted, decod
 from hailong.ports import Invalid, Permanent, Retryable
 from hailong.settings import Settings
 from ops.log import Log
-from ops.wiring import Wiring, real_now
+from ops.scratch import scratch
+from ops.wiring import Wiring
 from sinks.clickhouse.archive import Archive
-from sinks.clickhouse.comparing import counted_faults, drop_scratch, make_scratch, rows_differ
+from sinks.clickhouse.comparing import counted_faults, rows_differ
 from sinks.clickhouse.queries import ClickHouseFigures
 from sinks.clickhouse.tables import TABLES
 
@@ -77,6 +77,8 @@ class Rebuilt:
     judge_states: dict[str, bytes] = field(default_factory=dict)
     written: dict[str, Step] = field(default_factory=dict)
     """The judge's steps as they stand in the log, by event id; later echoes dropped."""
+    kept: str | None = None
+    """The database it stands in, where that was to be kept."""
 
 
 @dataclass(frozen=True)
@@ -256,25 +258,14 @@ async def check(settings: Settings, *, keep: bool = False, within_s: float = WIT
 
 async def examine(settings: Settings, *, keep: bool = False, within_s: float = WITHIN_S) -> tuple[Rebuilt, list[Difference]]:
     """As ``check``; what was rebuilt, too."""
-    async with _scratch(settings, keep=keep) as there:
+    async with scratch(settings, keep=keep) as there:
         log = Log(settings.kafka)
-        rebuilt = Rebuilt(await log.end(ARCHIVED))
+        rebuilt = Rebuilt(await log.end(ARCHIVED), kept=there.clickhouse_database if keep else None)
         work = await _read_into(log, there, rebuilt)
         live = _Live(settings, log, time.monotonic() + within_s)
         await live.has_archived(rebuilt.version)
         found = await asyncio.to_thread(_stores_differ, settings, there, rebuilt)
         return rebuilt, found + await _judges_differ(log, live, work, rebuilt)
-
-
-@contextlib.asynccontextmanager
-async def _scratch(settings: Settings, *, keep: bool) -> AsyncIterator[Settings]:
-    name = f"{settings.clickhouse_database}_rebuild_{real_now():%Y%m%d_%H%M%S}_{os.getpid()}"
-    there = await asyncio.to_thread(make_scratch, settings, name)
-    try:
-        yield there
-    finally:
-        if not keep:
-            await asyncio.to_thread(drop_scratch, there)
 
 
 @dataclass(frozen=True)
@@ -443,6 +434,7 @@ def run(settings: Settings, *, compare: bool, keep: bool = False, as_json: bool 
         "cases": len(rebuilt.cases),
         "put_aside": [asdict(p) for p in rebuilt.put_aside],
         "compared": compare,
+        "kept": rebuilt.kept,
         "differences": [asdict(d) for d in found],
     }
     sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n" if as_json else _text(rebuilt, found, compare=compare))
@@ -450,8 +442,10 @@ def run(settings: Settings, *, compare: bool, keep: bool = False, as_json: bool 
 
 
 async def _only(settings: Settings, *, keep: bool) -> tuple[Rebuilt, list[Difference]]:
-    async with _scratch(settings, keep=keep) as there:
-        return await rebuild(settings, there.clickhouse_database), []
+    async with scratch(settings, keep=keep) as there:
+        rebuilt = await rebuild(settings, there.clickhouse_database)
+        rebuilt.kept = there.clickhouse_database if keep else None
+        return rebuilt, []
 
 
 def _text(rebuilt: Rebuilt, found: Sequence[Difference], *, compare: bool) -> str:
@@ -463,4 +457,5 @@ def _text(rebuilt: Rebuilt, found: Sequence[Difference], *, compare: bool) -> st
         lines.append(f"{len(found)} differences between live and rebuilt." if found else "Live and rebuilt are the same, bit for bit.")
     lines += [f"  {difference}" for difference in found[:SHOWN]]
     lines += [f"  … and {len(found) - SHOWN} more; --json shows all."] if len(found) > SHOWN else []
+    lines += [f"Kept as the database {rebuilt.kept}. Drop it when you have done with it."] if rebuilt.kept else []
     return "\n".join(lines) + "\n"

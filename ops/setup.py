@@ -13,7 +13,8 @@ from hailong.events import TOPICS, Topic, dead_topic
 from hailong.ports import Permanent, Retryable
 from hailong.settings import SettingError, Settings, load
 from ops.proof.breaks import topics
-from ops.wiring import Wiring, secret
+from ops.ways import secret
+from ops.wiring import Wiring
 from sinks.clickhouse.migrations import migrate as migrate_clickhouse
 from sinks.ledger import migrate as migrate_ledger
 

@@ -21,12 +21,20 @@ from starlette.applications import Starlette
 from dashboard.app import build_dashboard
 from hailong import telemetry
 from hailong.domain.alert_sentences import listed
+from hailong.domain.units import LOCAL
 from hailong.settings import SettingError, Settings, load
-from ops.wiring import Wiring, secret
+from ops import messages
+from ops.drawing import PublicDraw
+from ops.people import door
+from ops.running import Running
+from ops.ways import secret
+from ops.wiring import Wiring
 from producers.desk import Desk
 from producers.intake import build_intake, load_keys
 from sinks.clickhouse.queries import ClickHouseFigures
+from sinks.ledger.fakes import FakeBook, SentBook
 from surveys.channels.sms_twilio import parse_callback, verify_callback
+from surveys.channels.zns_events import ZnsEvents
 from surveys.receipts import ReceiptDoor
 from surveys.site import Parts, build_site
 from surveys.spool import Spool
@@ -41,7 +49,7 @@ def intake(wiring: Wiring, _name: str) -> Starlette:
     """Where dossiers come in."""
     s = wiring.settings
     publisher = wiring.publisher("intake")
-    desk = Desk(wiring.ledger("intake"), publisher, wiring.keyed, s.registry_id)
+    desk = Desk(wiring.lasting_ledger("intake"), publisher, wiring.keyed, s.registry_id)
     keys = load_keys(Path(s.intake_keys_file)) if s.intake_keys_file else {}
     return build_intake(desk, keys, wiring.clock, publisher.check, close=publisher.close)
 
@@ -50,7 +58,7 @@ def survey(wiring: Wiring, name: str) -> Starlette:
     """Where citizens answer."""
     s = wiring.settings
     publisher = wiring.aio_publisher(name)
-    ledger = wiring.ledger(name)
+    ledger = wiring.lasting_ledger(name)
     token = secret(s.twilio_token_file)
 
     async def ledger_answers() -> None:
@@ -68,6 +76,12 @@ def survey(wiring: Wiring, name: str) -> Starlette:
         new_nonce=lambda: secrets.token_hex(16),
         monotonic=time.monotonic,
         receipts={"twilio": ReceiptDoor("X-Twilio-Signature", partial(verify_callback, token), parse_callback)},
+        zalo=ZnsEvents(s.zns_app_id, secret(s.zns_oa_secret_file)) if s.zns_app_id and s.zns_oa_secret_file else None,
+        gateways=[wiring.out.gateway] if wiring.out.gateway else [],
+        stop_number=lambda tx, number: tx.opt_out_number(number, wiring.clock.now(), "sms"),
+        sent=SentBook(ledger, LOCAL),
+        fakes=FakeBook(ledger, LOCAL, wiring.directory.office, wiring.officers_ref, s.dashboard_url),
+        draw=PublicDraw(wiring, ledger),
         checks=[Check("ledger", ledger_answers, needed=False), Check("log", publisher.check, needed=False)],
         close=publisher.close,
     )
@@ -75,7 +89,7 @@ def survey(wiring: Wiring, name: str) -> Starlette:
 
 
 def dashboard(wiring: Wiring, name: str) -> Starlette:
-    """Where officers look. On loopback until there is sign-in."""
+    """Where officers look, once they have signed in."""
     s = wiring.settings
     ledger = wiring.ledger(name)
 
@@ -88,10 +102,19 @@ def dashboard(wiring: Wiring, name: str) -> Starlette:
         figures,
         alerts,
         wiring.clock,
+        door(ledger, s),
         notice=notice(s),
+        letters=lambda: letters(wiring),
+        running=Running(wiring, ledger),
         loopback_only=s.dashboard_loopback_only,
         trusted_proxies=s.trusted_proxies,
     )
+
+
+def letters(wiring: Wiring) -> list[dict[str, Any]]:
+    """Every message in force today, as ``/messages`` shows it."""
+    day = wiring.clock.now().astimezone(LOCAL).date()
+    return messages.rows(wiring.texts, messages.setting_of(wiring, day), day)
 
 
 def notice(settings: Settings) -> dict[str, str]:

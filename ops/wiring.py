@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import tomllib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, cast
 
+from hailong.domain import draw as lots
 from hailong.domain import links
-from hailong.domain.eligibility import Rules
+from hailong.domain.hours import Hours
 from hailong.domain.people import Keyed
+from hailong.domain.rulebook import Rulebook, Rules
+from hailong.domain.rulebook import load as load_rules
+from hailong.domain.units import LOCAL
+from hailong.domain.ways import Switching, Way
 from hailong.events import AlertChanged, CaseChanged, MessageChannel, Purpose
-from hailong.ports import Channel, Claimed, Clock, OutgoingMessage
+from hailong.ports import Channel, Claimed, Clock, OutgoingMessage, Receipt
 from hailong.settings import Settings
 from ops.clock import make_clock
-from ops.keys import Keys
+from ops.keys import Keys, Peppered
+from ops.outboxes import held_name
+from ops.reaching import TRIED
+from ops.ways import Ways, pairs, secret
 from producers.publisher import AioPublisher, KafkaPublisher
 from sinks.clickhouse.connection import connect
 from sinks.ledger import Ledger, Tools, Vault, open_ledger
-from surveys.channels.mail_smtp import Relay, SmtpMail
-from surveys.channels.sms_twilio import API, TwilioSms
-from surveys.texts import OfficersKind, Texts
-from surveys.wording import office
+from streams.deciding import Office
+from surveys.texts import Texts
 
-SENSITIVE: Final = Path(__file__).parent / "rules" / "sensitive_procedures.txt"
-_UNIT_OF_DRAW: Final = 2**53
-
-
-def real_now() -> datetime:
-    """Real time, for leases and for what providers are asked."""
-    return datetime.now(UTC)
-
-
-def secret(path: str) -> str:
-    """The content of a secret's file; empty for no file."""
-    return Path(path).read_text().strip() if path else ""
+RULES: Final = Path(__file__).parent / "rules" / "rules.toml"
+_ALWAYS: Final = Hours(time.min, time.max, frozenset(range(7)), holidays=False)
 
 
 class Wiring:
@@ -62,10 +60,21 @@ class Wiring:
     def keyed(self) -> Keyed:
         return Keyed(self.keys.named("identity"))
 
-    def draw(self, dossier_ref: str) -> float:
-        """The draw of a dossier, in [0, 1): from the installation's key, so that nobody chooses it."""
-        digest = hmac.digest(self.keys.named("draw"), dossier_ref.encode(), hashlib.sha256)
-        return int.from_bytes(digest[:7], "big") % _UNIT_OF_DRAW / _UNIT_OF_DRAW
+    @cached_property
+    def peppered(self) -> Peppered:
+        return Peppered(self.keys)
+
+    def seed(self, day: date) -> bytes:
+        """The seed of a day's draws, from a key outside the database: nobody who has the database alone can know tomorrow's."""
+        return hmac.digest(self.keys.named("draw"), b"hailong day seed v1:" + day.isoformat().encode(), hashlib.sha256)
+
+    def draw(self, day: date, dossier_ref: str, purpose: str) -> float:
+        """The number of a dossier first heard of on ``day``, for a purpose, in [0, 1)."""
+        return lots.number(self._seed(day), dossier_ref, purpose)
+
+    @cached_property
+    def _seed(self) -> Callable[[date], bytes]:
+        return functools.lru_cache(maxsize=512)(self.seed)
 
     def code_for(self, survey_id: str, purpose: str, channel: str) -> str:
         """The code of a link; the same every time."""
@@ -79,17 +88,42 @@ class Wiring:
         return Tools(
             registry_id=s.registry_id,
             vault=Vault(self.keys.month),
-            contact_hash=self.keyed.contact_hash,
+            contact_hash=self.peppered.newest,
+            older_hashes=self.peppered.older,
+            pepper_version=self.peppered.version,
             code_hash=_code_hash,
             new_id=lambda: uuid.uuid4().hex,
             code_for=self.code_for,
-            cap_days=s.cap_days,
+            is_open=self.is_open,
+            next_open=self.next_open,
+            may_leave=lambda channel, provider, live: self.out.may_leave(channel, provider, live),
+            welcome=lambda channel, to: self.out.welcome(channel, to),
+            price=lambda channel, provider, language: self.out.price(self._day(self.clock.now()))(channel, provider, language),
+            slip_hash=self.keyed.slip_hash,
+            cap_days=lambda at: self.rules(self._day(at)).cap_days,
+            ways=self.ways,
+            switching=Switching(back_after_s=s.provider_back_after_s),
+            rates=pairs("HAILONG_PROVIDER_RATES", s.provider_rates, float),
+            daily_budget=s.daily_budget,
+            zone=LOCAL,
             reconcile_gap_s=s.reconcile_gap_s,
             dead_letter_limit=s.dead_letter_limit,
         )
 
     def ledger(self, writer: str) -> Ledger:
-        """The ledger, with the outbox of ``writer``."""
+        """The ledger, with an outbox of this process's own, called ``writer`` and something nobody else is called."""
+        return self.held_ledger(f"{writer}:{self._process}")
+
+    def lasting_ledger(self, writer: str) -> Ledger:
+        """The same for a site: started again in the same place, it finds its outbox."""
+        return self.held_ledger(held_name(self.settings.data_dir / "run" / "outboxes", writer, self._process))
+
+    @cached_property
+    def _process(self) -> str:
+        return uuid.uuid4().hex[:16]
+
+    def held_ledger(self, writer: str) -> Ledger:
+        """The ledger, with the outbox of ``writer``, a name this process holds: no other one may have it now."""
         return open_ledger(self.settings.ledger, self.tools, writer, secret(self.settings.ledger_password_file) or None)
 
     def publisher(self, name: str) -> KafkaPublisher:
@@ -104,71 +138,79 @@ class Wiring:
     # --- rules
 
     @cached_property
-    def rules(self) -> Rules:
+    def rulebook(self) -> Rulebook:
+        """The rules as data. Raises RulebookError for a file that is wrong."""
+        path = Path(self.settings.rules_file) if self.settings.rules_file else RULES
+        return load_rules(path.read_text("utf-8"), path.name)
+
+    def rules(self, day: date) -> Rules:
+        """The rules in force on a local day; where settings for tries replace something, the version says so."""
+        return self._rules(self.rulebook.in_force(day))
+
+    @cached_property
+    def _rules(self) -> Callable[[Rules], Rules]:
         s = self.settings
-        path = Path(s.sensitive_file) if s.sensitive_file else SENSITIVE
-        codes = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
-        return Rules(
-            too_old_days=s.too_old_days,
-            cap_days=s.cap_days,
-            spread_minutes=s.spread_minutes,
-            slot_minutes=s.slot_minutes,
-            link_days=s.link_days,
-            sensitive=frozenset(code for code in codes if code),
-        )
+        tried: dict[str, Any] = {name: v for name in TRIED if (v := getattr(s, name)) >= 0}
+        tried |= {"after_electronic": "at_once"} if s.ask_at_once else {}
+        tried |= {"hours": _ALWAYS} if s.any_hour else {}
+        return lambda rules: replace(rules, version=f"{rules.version}+tried", **tried) if tried else rules
+
+    @cached_property
+    def office(self) -> Office:
+        """What deciding goes by."""
+        return Office(self.settings.registry_id, self.rules, self.draw, frozenset(self.ways))
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether a message may be handed over at a moment: a provider may take as long to accept it as a call may last, and must not
+        do so outside the hours."""
+        hours = self.rules(self._day(at)).hours
+        return hours.is_open(at) and hours.is_open(at + self._call)
+
+    def next_open(self, at: datetime) -> datetime:
+        """The first such moment from ``at`` on."""
+        hours = self.rules(self._day(at)).hours
+        first = hours.next_open(at)
+        return first if hours.is_open(first + self._call) else hours.next_open(first + self._call)
+
+    @property
+    def _call(self) -> timedelta:
+        return timedelta(seconds=self.settings.send_timeout_s)
+
+    def _day(self, at: datetime) -> date:
+        return at.astimezone(LOCAL).date()
 
     # --- ways to people
 
     @cached_property
-    def texts(self) -> Texts:
-        return Texts(office())
+    def out(self) -> Ways:
+        """The ways to people."""
+        return Ways(self.settings, self.code_for, lambda: self.directory.everyone)
 
-    def channels(self) -> dict[str, Channel]:
-        """The ways out, by name."""
-        s = self.settings
-        sms = TwilioSms(
-            account_sid=s.twilio_account_sid,
-            auth_token=secret(s.twilio_token_file),
-            sender=s.twilio_sender,
-            base_url=s.twilio_base_url or API,
-            timeout=s.send_timeout_s,
-            parallel=s.send_parallel,
-        )
-        mail = SmtpMail(
-            relay=Relay(
-                s.smtp_host, s.smtp_port, s.smtp_user or None, secret(s.smtp_password_file) or None, start_tls=None if s.smtp_tls else False
-            ),
-            sender=s.mail_from,
-            sender_name=office().name["vi"],
-            domain=s.mail_from.rpartition("@")[2],
-            now=real_now,
-            timeout=s.send_timeout_s,
-            connections=s.send_parallel,
-            later=s.retry_base_s,
-        )
-        return {"sms": sms, "email": mail}
+    @property
+    def texts(self) -> Texts:
+        return self.out.texts
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        """Channel → who carries it."""
+        return self.out.by_channel
+
+    def channels(self, ledger: Ledger) -> dict[str, Channel]:
+        """The ways out, by provider; each asks the ledger whether its channel is live."""
+
+        def live(channel: str) -> bool:
+            with ledger.read() as reader:
+                return channel in reader.live_channels()
+
+        def report(receipt: Receipt) -> None:
+            with ledger.begin() as tx:
+                tx.store_receipt(receipt, self.clock.now())
+
+        return self.out.open(live, report)
 
     def compose(self, c: Claimed) -> OutgoingMessage:
         """A claimed message as its channel takes it."""
-        return self._officers(c) if c.kind == "officers" else self._invitation(c)
-
-    def _invitation(self, c: Claimed) -> OutgoingMessage:
-        code = self.code_for(c.ref, c.kind, c.channel)
-        url = f"{self.settings.survey_url.rstrip('/')}/{code}"
-        until = c.expires_at or c.claimed_at + timedelta(days=self.settings.link_days)
-        text = self.texts.invitation(
-            c.channel, c.language, url=url, stop_url=f"{url}/stop", until=until.astimezone(self.clock.now().tzinfo).date()
-        )
-        to = c.contact and (c.contact.phone if c.channel == "sms" else c.contact.email)
-        callback = f"{self.settings.callback_url.rstrip('/')}/receipts/twilio" if c.channel == "sms" else None
-        return OutgoingMessage(
-            c.claim_id, c.channel, to or "", text.subject, text.text, text.html, code, callback, f"{url}/stop", c.language
-        )
-
-    def _officers(self, c: Claimed) -> OutgoingMessage:
-        words = {k: v for k, v in c.payload.items() if k not in ("to", "kind", "language")}
-        text = self.texts.officers(cast(OfficersKind, c.payload["kind"]), c.language, words)
-        return OutgoingMessage(c.claim_id, "email", c.address or "", text.subject, text.text, text.html, c.claim_id, None, None, c.language)
+        return self.out.compose(c)
 
     # --- officers
 
@@ -212,6 +254,11 @@ class Directory:
 
     def office(self) -> Sequence[str]:
         return self._table.get("office", ())
+
+    @cached_property
+    def everyone(self) -> frozenset[str]:
+        """Every address."""
+        return frozenset(address for addresses in self._table.values() for address in addresses)
 
     def of(self, unit: str, confidential: bool) -> Sequence[str]:
         """Who is told about a unit; what is confidential goes to the quality office only."""

@@ -1,7 +1,9 @@
-"""One worker of a role: ``python -m ops.worker ROLE --slot K``.
+"""One worker of a role: ``python -m ops.worker ROLE --slot K``, or ``--slot auto`` for the first slot that is free.
 
 The slot is taken under a file lock: it is this worker's place in the consumer group and its name in the outbox, so two processes must
-never have the same one. Ends with 1 when the framework gives up, so that the supervisor starts it again.
+never have the same one. The locks stand in ``DATA_DIR/run/slots`` and are worth what that folder is shared: ``auto`` is for workers of one
+host that see the same folder; where each has a folder of its own, every one would find slot 0 free, so there slots are given by hand.
+Ends with 1 when the framework gives up, so that the supervisor starts it again.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ import os
 import signal
 import sys
 import time as time_of_day
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import date, time
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 import structlog
@@ -25,25 +27,35 @@ import uvloop
 
 from hailong import telemetry
 from hailong.domain import detectors
-from hailong.ports import Retryable
+from hailong.ports import Receipt, Retryable
 from hailong.settings import SettingError, Settings, load
+from ops.anchors import Anchors
+from ops.clock import real_now
 from ops.daily import Daily
+from ops.outboxes import Orphans
 from ops.proof import breaks
+from ops.reaching import refuse_tries
 from ops.topics import ROLES, SUBSCRIBES
-from ops.wiring import Wiring, real_now
+from ops.wiring import Wiring
 from producers.desk import Desk
 from producers.dropfolder import DropFolder
 from producers.publisher import AioPublisher
 from sinks.clickhouse.archive import Archive
 from streams.counting import Archiving, Counter, Judging
 from streams.deciding import Decider
-from streams.guard import Guard, Handler, Outbox
-from streams.sending import Sender, SendingRules, Told
+from streams.erasing import Eraser
+from streams.guard import Guard, Handler
+from streams.seeds import Seeds
+from streams.sending import SendingRules, Told
 from streams.timing import Timer
 from streams.worker import Worker, WorkerSettings, every
+from surveys.channels.bounces import sweep
 
 log = structlog.get_logger("worker")
-LEFT_AFTER_S: Final = 15.0
+SLOTS: Final = 64
+"""``--slot auto`` looks at so many; as many as ``up --workers`` gives a role."""
+ALONE: Final = ("count",)
+"""Roles of one worker: it writes one order without a gap (docs/decisions/0003-counted-order.md)."""
 Background = Coroutine[Any, Any, Any]
 
 
@@ -57,10 +69,11 @@ class Role:
         # In time-lapse the clock waits for everyone: a slow pulse there is a slow year.
         self.pulse = 0.03 if wiring.settings.clock.startswith("file:") else 0.25
         self.worker = f"{role}-{slot}"
-        self.ledger = wiring.ledger(self.worker)
+        self.ledger = wiring.held_ledger(self.worker)
         self.broken = wiring.settings.proof_break
         self.outbox = breaks.broken_outbox(self.broken, role, self.ledger, publisher, role == "count")
-        self._seen: dict[int, float] = {}
+        self._orphans = Orphans(self.ledger, publisher, time_of_day.monotonic)
+        self._anchors = Anchors(wiring.settings.data_dir)
         self.background: list[Background] = []
         self.closing: list[Callable[[], Awaitable[Any]]] = [publisher.close]
         self.on_assigned: Callable[[], Awaitable[Any]] | None = None
@@ -68,15 +81,17 @@ class Role:
 
     def _decide(self) -> Handler:
         w = self.wiring
-        return Decider(self.outbox, w.clock, w.rules, w.settings.registry_id, w.draw)
+        decider = Decider(self.outbox, w.clock, w.office)
+        self.background.append(every(self.pulse, decider.rested, "dossiers that rested"))
+        return decider
 
     def _send(self) -> Handler:
         w, s = self.wiring, self.wiring.settings
         rules = SendingRules(s.send_parallel, s.lease_s, s.reconcile_after_s, s.retry_base_s, poll_s=min(self.pulse, 0.1))
-        kind = breaks.ClaimlessSender if self.broken == "claim" else Sender
-        channels = w.channels()
+        channels = w.channels(self.ledger)
         self.closing += [channel.close for channel in channels.values()]
-        sender = kind(self.outbox, w.clock, real_now, channels, w.compose, rules, self.worker)
+        kind = breaks.sender(self.broken, s.data_dir)
+        sender = kind(self.outbox, w.clock, real_now, channels, w.compose, rules, self.worker, w.is_open)
         self.background.append(sender.run())
         words = w.words_of(w.unit_names(self.ledger))
         return Told(self.outbox, w.clock, sender.wake, w.directory.of, words, w.officers_ref)
@@ -103,37 +118,53 @@ class Role:
         daily = Daily(w, self.ledger, drop.alarm if drop else None)
         timer = Timer(self.outbox, w.clock, real_now, time.fromisoformat(s.digest_at), w.directory.office, daily.summary)
         self.background.append(every(self.pulse, timer.round, "timer"))
+        eraser = Eraser(self.outbox, w.clock, real_now, w.keys)
+        self.background.append(every(self.pulse, eraser.round, "erasing"))
+        if self.slot == 0:  # one process: their order in the log is theirs
+            seeds = Seeds(self.outbox, w.clock, real_now, s.registry_id, w.seed)
+            self.background.append(every(self.pulse, seeds.round, "seeds of the draw"))
         self.background.append(every(1.0, self._housekeeping, "housekeeping"))
+        if s.bounce_maildir:
+            self.background.append(every(30.0, lambda: asyncio.to_thread(self._bounces), "bounces"))
+
+    def _bounces(self) -> None:
+        """Mails that came back are receipts like any other."""
+        s, clock = self.wiring.settings, self.wiring.clock
+
+        def keep(receipt: Receipt) -> None:
+            with self.ledger.begin() as tx:
+                tx.store_receipt(receipt, clock.now())
+
+        sweep(Path(s.bounce_maildir), s.mail_from.rpartition("@")[2], keep)
 
     def _drop_folder(self) -> DropFolder | None:
         """One process sweeps it: the timer's first worker."""
         w, s = self.wiring, self.wiring.settings
         if self.slot != 0:
             return None
-        desk = Desk(w.ledger("intake-files"), w.publisher("intake-files"), w.keyed, s.registry_id)
+        desk = Desk(w.held_ledger(f"{self.worker}-files"), w.publisher("intake-files"), w.keyed, s.registry_id)
         drop = DropFolder(s.data_dir / "drop", desk, w.clock.now())
-        self.background.append(every(2.0, lambda: asyncio.to_thread(drop.sweep, w.clock.now()), "drop folder"))
+
+        def sweep_drop() -> None:
+            desk.drain()  # what an earlier life left
+            drop.sweep(w.clock.now())
+
+        self.background.append(every(2.0, lambda: asyncio.to_thread(sweep_drop), "drop folder"))
         return drop
 
     async def _housekeeping(self) -> None:
-        """Keys for the months to come, and facts of the command line that were not published."""
+        """Keys for the months to come, anchors of the audit trail, and facts whose process is gone."""
         today: date = self.wiring.clock.now().date()
         for name in self.wiring.keys.make_missing(today):
             log.info("key made", key=name)
+        await asyncio.to_thread(self._anchors.drop, self.ledger, real_now())
         await self.outbox.drain()
-        await self._left_behind(time_of_day.monotonic())
-
-    async def _left_behind(self, now: float) -> None:
-        """Facts of a command that died before it published them. A living one publishes its own within seconds."""
-        outbox = Outbox(self.ledger.for_writer("cli"), self.outbox.publisher)
-        rows = await asyncio.to_thread(outbox.ledger.pending)
-        self._seen = {row.id: self._seen.get(row.id, now) for row in rows}
-        await outbox.publish([row for row in rows if now - self._seen[row.id] > LEFT_AFTER_S])
+        await self._orphans.round()
 
 
 async def run(settings: Settings, role: str, slot: int) -> int:
     """Until SIGTERM (0) or until the framework gives up (1)."""
-    wiring = Wiring(settings)
+    wiring = breaks.wiring(settings)
     publisher = wiring.aio_publisher(f"{role}-{slot}")
     parts = Role(wiring, role, slot, publisher)
     progress = Progress(settings.data_dir / "run" / "progress" / f"{role}-{slot}.json")
@@ -208,31 +239,61 @@ class Progress:
 
 
 @contextlib.contextmanager
-def slot_lock(folder: Path, name: str) -> Any:
-    """The slot of a worker, ours until this process ends. Raises SystemExit(2) when another process has it."""
+def taken_slot(folder: Path, role: str, wanted: int | None) -> Iterator[int]:
+    """The slot ``wanted`` of a role, or with None the first that is free; ours until this process ends.
+
+    Raises SystemExit(2), with a sentence on stderr, when other processes have it, or all of them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            sys.stderr.write(f"Slot {name} is taken by another process of this installation. Stop that one, or choose another --slot.\n")
-            raise SystemExit(2) from None
-        yield
+    there_are = 1 if role in ALONE else SLOTS
+    for slot in range(there_are) if wanted is None else [wanted]:
+        with (folder / f"{role}-{slot}.lock").open("w") as f:
+            if _locked(f):
+                yield slot
+                return
+    sys.stderr.write(
+        f"No slot of {role} is free in {folder}: there are {there_are}. Stop one of its workers.\n"
+        if wanted is None
+        else f"Slot {role}-{wanted} is taken by another process of this installation. Stop that one, or choose another --slot, or auto.\n"
+    )
+    raise SystemExit(2)
+
+
+def _locked(f: IO[str]) -> bool:
+    try:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _slot(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no slot. Write a number from 0 on, or auto")
+    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.worker", description="One worker of a role.")
     parser.add_argument("role", choices=ROLES)
-    parser.add_argument("--slot", type=int, default=0)
+    parser.add_argument("--slot", type=_slot, default=0, help=f"its number, or auto: the first free one of {SLOTS} in the shared folder")
+    parser.add_argument("--slot-file", type=Path, help="write the number taken here, for the health check beside it")
     args = parser.parse_args(argv)
+    if args.role in ALONE and args.slot:
+        parser.error(f"{args.role} has one worker, whose slot is 0: it writes one order without a gap")
     try:
         settings = load()
+        refuse_tries(settings)
     except SettingError as e:
         sys.stderr.write(f"{e}\n")
         return 2
-    telemetry.configure(f"{args.role}-{args.slot}", settings.log_level)
-    with slot_lock(settings.data_dir / "run" / "slots", f"{args.role}-{args.slot}"):
-        return uvloop.run(run(settings, args.role, args.slot))
+    with taken_slot(settings.data_dir / "run" / "slots", args.role, args.slot) as slot:
+        telemetry.configure(f"{args.role}-{slot}", settings.log_level)
+        if args.slot_file is not None:
+            args.slot_file.write_text(f"{slot}\n")
+        return uvloop.run(run(settings, args.role, slot))
 
 
 if __name__ == "__main__":

@@ -8,15 +8,15 @@ acknowledged, so that "202" is a promise.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from hailong.domain.dossier import REASONS, SOURCE, Parsed, parse_item
 from hailong.domain.people import Keyed
 from hailong.events import DossierReopened
-from hailong.ports import Invalid, Ledger, Publisher, Transaction
+from hailong.ports import Invalid, Ledger, PendingRecord, Publisher, Transaction
 
 IN_ONE_TRANSACTION: Final = 50
 """Acts committed together: few enough that other writers of the ledger wait milliseconds, not longer."""
@@ -57,10 +57,18 @@ def refused_item(index: int, error: Invalid) -> ItemResult:
     return ItemResult(index, 422, field=error.field, reason=error.reason)
 
 
-class Desk:
-    """Takes items in. One per process, shared by its threads. ``ledger`` writes as ``intake``."""
+class DeskLedger(Ledger, Protocol):
+    """The ledger as the desk has it."""
 
-    def __init__(self, ledger: Ledger, publisher: Publisher, keyed: Keyed, registry_id: str) -> None:
+    def pending_with(self, ids: Collection[int], limit: int = 500) -> list[PendingRecord]:
+        """Of the writers of these rows, whoever they are, what waits up to the last of them, in order."""
+        ...
+
+
+class Desk:
+    """Takes items in. One per outbox, shared by the threads of a process; ``ledger`` is that of this process."""
+
+    def __init__(self, ledger: DeskLedger, publisher: Publisher, keyed: Keyed, registry_id: str) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._keyed = keyed
@@ -102,13 +110,16 @@ class Desk:
         return {result.index: result for result, _ in taken}
 
     def _publish(self, waiting: set[int]) -> None:
-        """Publish until none of ``waiting`` is in the outbox; what other threads committed goes along in one batch."""
+        """Publish until none of ``waiting`` is in an outbox; what other threads committed goes along in one batch."""
         while waiting:
             with self._publishing:
                 rows = self._ledger.pending(_AT_ONCE)
                 mine = waiting.intersection(row.id for row in rows)
                 if not mine and len(rows) < _AT_ONCE:
-                    return  # another thread has published them
+                    # Another thread has published them; or they are another process's, which may be gone.
+                    rows = self._ledger.pending_with(waiting, _AT_ONCE)
+                    if not rows:
+                        return
                 self._publisher.publish([row.record for row in rows])
                 ids = [row.id for row in rows]
                 self._ledger.published(ids)

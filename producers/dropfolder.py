@@ -114,6 +114,9 @@ class DropFolder:
             (self.root / "refused" / f"{stamp}-{path.name}.reason.txt").write_text(f"{error}\n", encoding="utf-8")
             self._move(path, "refused", stamp)
             return Swept(path.name, fault=str(error))
+        if done.unread:
+            told = self.root / "refused" / f"{stamp}-{path.name}.warnings.txt"
+            told.write_text("\n".join(done.sentences()) + "\n", encoding="utf-8")
         self._move(path, "done", stamp)
         return Swept(path.name, done)
 

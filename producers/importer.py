@@ -1,11 +1,13 @@
 """``import dossiers FILE``: a file of an upstream through a mapping to the desk; what is refused goes into a report.
 
-The report has line number, column, field and reason, never a value. The same file a second time changes nothing.
+The report has line number, column, field and reason, never a value. The same file a second time changes nothing. Columns and keys no
+field reads are warned of, once each.
 """
 
 from __future__ import annotations
 
 import csv
+import difflib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hailong.ports import Invalid, Retryable
 from producers.desk import Desk, ItemResult, refused_item
-from producers.mapping import LineMapping
+from producers.mapping import LineMapping, Unread
 from producers.upstream_file import Line, UnreadableFile, Upstream, open_upstream
 
 BATCH: Final = 500
@@ -50,6 +52,10 @@ class ImportReport:
     """Reason → lines."""
     dropped: Counter[str] = field(default_factory=Counter)
     """``field: word`` → lines that were taken without that part."""
+    unread: dict[str, int] = field(default_factory=dict)
+    """Column or key no field of the mapping reads → its first line. Refuses nothing."""
+    columns: tuple[str, ...] = ()
+    """Columns the mapping reads."""
     report: Path | None = None
     """The report of refused lines, when there are any."""
 
@@ -66,7 +72,11 @@ class ImportReport:
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
         counts = {"lines": self.lines, "new": self.new, "duplicate": self.duplicate, "conflict": self.conflict, "refused": self.refusals}
-        kinds = {"refused_by_reason": dict(sorted(self.refused.items())), "dropped_parts": dict(sorted(self.dropped.items()))}
+        kinds = {
+            "refused_by_reason": dict(sorted(self.refused.items())),
+            "dropped_parts": dict(sorted(self.dropped.items())),
+            "unread": self.unread,
+        }
         return {"file": self.file, "source": self.source, **counts, **kinds, "report": str(self.report) if self.report else None}
 
     def sentences(self) -> list[str]:
@@ -77,9 +87,15 @@ class ImportReport:
         ]
         said += [f"  refused, {reason}: {n:,}" for reason, n in sorted(self.refused.items())]
         said += [f"  taken without {part}: {n:,}" for part, n in sorted(self.dropped.items())]
+        said += [self._warning(name, line) for name, line in self.unread.items()]
         return (
             [*said, f"Refused lines stand in {self.report}; correct them at the source and import the file again."] if self.report else said
         )
+
+    def _warning(self, name: str, line: int) -> str:
+        near = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.8)
+        hint = f"did you mean {near[0]!r}? Correct it at the source" if near else "map it, or write it into ignore under [file]"
+        return f"  warning: line {line}: no field of the mapping reads {name!r}; {hint}."
 
 
 class _Refusals:
@@ -135,10 +151,15 @@ def import_file(
     """
     source = options.source or mapping.source or "file"
     upstream = open_upstream(path, mapping)
-    report = ImportReport(path.name, source, upstream.encoding, upstream.delimiter)
+    report = ImportReport(path.name, source, upstream.encoding, upstream.delimiter, columns=mapping.columns)
+    unread = Unread(mapping)
+    unread.see(dict.fromkeys(upstream.header[1]), upstream.header[0])
+    report.unread = unread.lines
     refusals = _Refusals(options.report or path.with_name(f"{path.name}.refused.csv"))
     try:
         for lines in _batches(upstream):
+            for line in lines:
+                unread.see(line.keys, line.number)
             _import_batch(lines, mapping, desk, heard_at, options, report, refusals)
             if advance:
                 advance(upstream.position(), report.lines)

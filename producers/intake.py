@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -29,6 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hailong import telemetry
+from hailong.domain.dossier import unknown_fields
 from hailong.ports import Clock, Permanent, Retryable
 from producers.desk import Desk, ItemResult, SourcePaused
 from web.headers import Policy, SecurityHeaders
@@ -89,9 +91,11 @@ class Refusal(Exception):
         self.message = message
         self.retry_after = retry_after
 
-    def answer(self) -> JSONResponse:
-        """The response."""
-        headers = {"Retry-After": str(math.ceil(self.retry_after))} if self.retry_after is not None else {}
+    def answer(self, more: Mapping[str, str] | None = None) -> JSONResponse:
+        """The response; ``more``: headers beside its own."""
+        headers = dict(more or {})
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(math.ceil(self.retry_after))
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return JSONResponse({"error": {"code": self.code, "message": self.message}}, self.status, headers)
@@ -99,7 +103,10 @@ class Refusal(Exception):
 
 _SAID: Final = {
     404: ("not_found", "There is nothing here. Dossiers are sent to POST /v1/dossiers."),
-    405: ("method_not_allowed", "Dossiers are sent with POST."),
+    405: (
+        "method_not_allowed",
+        "This address does not take such a request; Allow names what it takes. Send dossiers with POST /v1/dossiers.",
+    ),
     413: ("too_large", f"At most {MOST_BYTES // 1024 // 1024} MiB and {MOST_ITEMS} dossiers in one request. Send several."),
 }
 
@@ -157,7 +164,7 @@ class Intake:
                 429, "too_many_requests", "More requests than this source may send. Put up to 500 dossiers in one.", bucket.wait()
             )
         items = _items(await request.body())
-        results = await self._taken(items, source)
+        results = [_noted(result, items[result.index]) for result in await self._taken(items, source)]
         self._log.info("items taken", source=source, items=len(items), accepted=sum(r.status == 202 for r in results))
         return _answer(results)
 
@@ -260,6 +267,12 @@ def _items(body: bytes) -> list[Any]:
     return items
 
 
+def _noted(result: ItemResult, item: Any) -> ItemResult:
+    """With a note for each field hailong does not know: a misspelt one says so, whether the item was taken or not."""
+    unknown = unknown_fields(item)
+    return replace(result, notes=(*result.notes, *unknown)) if unknown else result
+
+
 def _answer(results: Sequence[ItemResult]) -> JSONResponse:
     """202 when any item was accepted; else 409 when all are in conflict, 422 otherwise."""
     accepted = sum(result.status == 202 for result in results)
@@ -273,6 +286,6 @@ def _answer(results: Sequence[ItemResult]) -> JSONResponse:
 
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
     code, message = _SAID.get(status, ("error", "The request cannot be answered."))
-    return Refusal(status, code, message).answer()
+    return Refusal(status, code, message).answer(headers)

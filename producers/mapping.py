@@ -8,6 +8,7 @@
     encoding = "utf-8"          # else found
     delimiter = ";"             # else found
     skip_lines = 0              # lines above the header
+    ignore = ["NgaySinh"]       # columns it is right to leave unread; any other one is warned of, once a file
 
     [fields.dossier_code]
     column = "MaHoSo"
@@ -45,14 +46,15 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from hailong.domain.dossier import FIELDS, ZONE, refused
+from hailong.domain.dossier import FIELDS, ZONE, refused, shown_name
 from hailong.domain.people import clean
 
 _TIMES: Final = {"occurred_at", "received_at", "due_at", "finished_at"}
 _WHOLE: Final = {"status_code", "supplement_count"}
 _YES_NO: Final = {"fee_required", "paid_online", "test"}
 _WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_FILE_KEYS: Final = {"source": str, "zone": str, "encoding": str, "delimiter": str, "skip_lines": int}
+_FILE_KEYS: Final = {"source": str, "zone": str, "encoding": str, "delimiter": str, "skip_lines": int, "ignore": list}
+_WANTED: Final = {str: "a text in quotes", int: "a whole number", list: 'a list of columns: ["a", "b"]'}
 _FIELD_KEYS: Final = {"column", "format", "zone", "time", "map", "default", "other", "constant", "join", "separator", "template"}
 _ORIGINS: Final = ("column", "join", "template", "constant")
 _TABLE: Final = re.compile(r"^\s*\[\s*([^\[\]#]+?)\s*\]\s*(?:#.*)?$")
@@ -145,6 +147,8 @@ class LineMapping:
     encoding: str | None = None
     delimiter: str | None = None
     skip_lines: int = 0
+    ignore: tuple[str, ...] = ()
+    """Columns that are left unread without a warning."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -174,6 +178,31 @@ class LineMapping:
         rule = next(rule for rule in self.rules if column in rule.columns)
         hint = f"did you mean {near[0]!r}?" if near else "the first line of the file must name its columns"
         return MappingError(f"{_at(self.path, self.lines, f'fields.{rule.name}')}: {file.name} has no column {column!r}; {hint}")
+
+
+class Unread:
+    """Collects what a file holds that its mapping neither reads nor ignores: a misspelt key is told of, once, instead of vanishing."""
+
+    MOST: Final = 50
+    """So many names are kept of one file."""
+
+    def __init__(self, mapping: LineMapping) -> None:
+        self._known = {*mapping.columns, *mapping.ignore}
+        self._branches = {column[:i] for column in self._known for i, letter in enumerate(column) if letter == "."}
+        self.lines: dict[str, int] = {}
+        """Name (as ``shown_name`` shows it, nested ones as paths) → the line it came in first."""
+
+    def see(self, names: Mapping[str, Any], line: int, above: str = "") -> None:
+        """Look at the columns of a header, or the keys of a JSON line. Values are not kept."""
+        for name, value in names.items():
+            path = above + name
+            if path in self._known or not name:
+                continue
+            if path in self._branches and isinstance(value, dict | None):
+                self.see(value or {}, line, f"{path}.")
+            else:
+                shown = shown_name(path) if len(self.lines) < self.MOST else f"(more than {self.MOST} names)"
+                self.lines.setdefault(shown, line)
 
 
 def load_mapping(path: Path) -> LineMapping:
@@ -245,12 +274,14 @@ class _Reader:
             if key not in _FILE_KEYS:
                 raise self.wrong(f"file.{key}", f"unknown; [file] knows {', '.join(_FILE_KEYS)}")
             if not isinstance(value, _FILE_KEYS[key]):
-                raise self.wrong(f"file.{key}", "must be a whole number" if key == "skip_lines" else "must be a text in quotes")
+                raise self.wrong(f"file.{key}", f"must be {_WANTED[_FILE_KEYS[key]]}")
+        if not all(isinstance(column, str) for column in file.get("ignore", [])):
+            raise self.wrong("file.ignore", f"must be {_WANTED[list]}")
         if len(file.get("delimiter", ",")) != 1:
             raise self.wrong("file.delimiter", "must be one character")
         if "encoding" in file and not _known_encoding(file["encoding"]):
             raise self.wrong("file.encoding", "unknown; write utf-8, utf-16, windows-1258 or leave it out")
-        return dict(file)
+        return file | {"ignore": tuple(clean(column) for column in file.get("ignore", []))}
 
     def _named(self, tables: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         named: list[tuple[str, Any]] = [(name, table) for name, table in tables.items() if name != "contact"]

@@ -10,8 +10,8 @@ import codecs
 import csv
 import difflib
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -42,6 +42,8 @@ class Line:
     number: int
     cells: Callable[[str], Any]
     wrong: Literal["not_a_line", "too_long"] | None = None
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    """What a JSON line holds; empty in CSV, where the header says it for all lines."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Upstream:
     lines: Iterator[Line]
     position: Callable[[], int]
     """Bytes read so far."""
+    header: tuple[int, list[str]] = (0, [])
+    """Line and columns of the header; empty for JSON lines."""
 
 
 def _nothing(_: str) -> None:
@@ -165,7 +169,7 @@ def open_upstream(path: Path, mapping: LineMapping) -> Upstream:
     except BaseException:
         physical.close()
         raise
-    return Upstream(path, encoding, delimiter, _csv_lines(physical, header, delimiter), physical.position)
+    return Upstream(path, encoding, delimiter, _csv_lines(physical, header, delimiter), physical.position, (number, header))
 
 
 def find_delimiter(header: str, mapping: LineMapping) -> str:
@@ -271,7 +275,7 @@ def _json_line(number: int, text: str) -> Line:
         return Line(number, _nothing, "not_a_line")
     if not isinstance(item, dict):
         return Line(number, _nothing, "not_a_line")
-    return Line(number, lambda column: _by_path(item, column))
+    return Line(number, lambda column: _by_path(item, column), keys=item)
 
 
 def _by_path(item: dict[str, Any], column: str) -> Any:

@@ -7,22 +7,28 @@ with a reason; or the process died and the record comes again. A handler therefo
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 import structlog
 
+from hailong.domain.dossier import SOURCE
 from hailong.events import Fact, decode
-from hailong.ports import AsyncPublisher, Clock, Invalid, PendingRecord, Retryable, Transaction, WorkingLedger
+from hailong.ports import AsyncPublisher, Clock, Invalid, PendingRecord, Permanent, Retryable, Transaction, WorkingLedger
 
 log = structlog.get_logger("guard")
 T = TypeVar("T")
 MAX_WAIT_S: Final = 10.0
 ATTEMPTS: Final = 3
 """So often a record is tried alone when it makes its handler fail in a way nobody foresaw."""
+TOO_LARGE: Final = "too_large"
+"""Code of the publisher's Permanent for a record that is more than the broker takes."""
+UNKNOWN: Final = "unknown"
+_NUMBER: Final = re.compile(r"\d{9}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Refused:
 
     item: Item
     reason: str
+    attempts: int = 1
+    """So often it was tried alone."""
 
 
 class Handler(Protocol):
@@ -60,15 +68,28 @@ class Handler(Protocol):
 
 
 class _Claimed(msgspec.Struct):
-    source: str = "unknown"
+    source: str = UNKNOWN
 
 
 def source_of(value: bytes | None) -> str:
-    """The source a record names, as far as it can be read."""
+    """The source a record names; ``unknown`` when it cannot be read, or is no name of a source: then it may name a person."""
     try:
-        return msgspec.json.decode(value or b"", type=_Claimed).source[:64]
+        claimed = msgspec.json.decode(value or b"", type=_Claimed).source
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "unknown"
+        return UNKNOWN
+    return claimed if _names_a_source(claimed) else UNKNOWN
+
+
+def _names_a_source(claimed: str) -> bool:
+    return SOURCE.fullmatch(claimed) is not None and _NUMBER.search(claimed.replace("-", "")) is None
+
+
+class OutboxLedger(WorkingLedger, Protocol):
+    """The ledger as its outbox needs it."""
+
+    def shorten(self, row_id: int) -> PendingRecord | None:
+        """A dead letter that is more than the log takes becomes a record that says so; None when it is none, or was shortened before."""
+        ...
 
 
 class Outbox:
@@ -77,7 +98,7 @@ class Outbox:
     ``ordered`` (count): every publish takes all that is pending, in the order it was committed, so that no gap can arise in the log.
     """
 
-    def __init__(self, ledger: WorkingLedger, publisher: AsyncPublisher, *, ordered: bool = False) -> None:
+    def __init__(self, ledger: OutboxLedger, publisher: AsyncPublisher, *, ordered: bool = False) -> None:
         self.ledger = ledger
         self.publisher = publisher
         self._ordered = ordered
@@ -104,8 +125,25 @@ class Outbox:
             await self._publish(rows)
 
     async def _publish(self, rows: Sequence[PendingRecord]) -> None:
-        await self.publisher.publish([row.record for row in rows])
+        try:
+            await self.publisher.publish([row.record for row in rows])
+        except Permanent as e:
+            if e.code != TOO_LARGE:
+                raise
+            await self._one_by_one(rows)
         await asyncio.to_thread(self.ledger.published, [row.id for row in rows])
+
+    async def _one_by_one(self, rows: Sequence[PendingRecord]) -> None:
+        """One of them is more than the log takes: a dead letter is shortened, so that it stops nobody; a fact so large is a fault."""
+        for row in rows:
+            try:
+                await self.publisher.publish([row.record])
+            except Permanent as e:
+                short = await asyncio.to_thread(self.ledger.shorten, row.id) if e.code == TOO_LARGE else None
+                if short is None:
+                    raise
+                log.warning("dead letter shortened", topic=row.record.topic, bytes=len(row.record.value))
+                await self.publisher.publish([short.record])
 
     async def drain(self) -> int:
         """Publish all that is pending, such as an earlier life left behind; the number of records."""
@@ -142,7 +180,8 @@ class Guard:
         values = {(r.topic, r.partition, r.offset): r.value for r in batch}
         for refused in await self._handle(items):
             i = refused.item
-            await self._put_aside(Raw(i.topic, i.partition, i.offset, values[i.topic, i.partition, i.offset]), refused.reason, 1)
+            raw = Raw(i.topic, i.partition, i.offset, values[i.topic, i.partition, i.offset])
+            await self._put_aside(raw, refused.reason, refused.attempts)
 
     async def _handle(self, items: Sequence[Item]) -> Sequence[Refused]:
         try:
@@ -160,12 +199,14 @@ class Guard:
 
     async def _alone(self, item: Item) -> Sequence[Refused]:
         error = ""
-        for _ in range(ATTEMPTS - 1):
+        for attempt in range(2, ATTEMPTS + 1):
             try:
-                return await self._patiently([item])
+                return [replace(refused, attempts=attempt) for refused in await self._patiently([item])]
+            except Invalid as e:
+                return [Refused(item, str(e), attempt)]
             except Exception as e:
                 error = type(e).__name__
-        return [Refused(item, f"its handler failed {ATTEMPTS} times ({error}); see the log of {self._role}")]
+        return [Refused(item, f"its handler failed {ATTEMPTS} times ({error}); see the log of {self._role}", ATTEMPTS)]
 
     async def _patiently(self, items: Sequence[Item]) -> Sequence[Refused]:
         wait = 0.05

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -31,8 +32,8 @@ from hailong.ports import (
 from streams.guard import Item, Outbox, Refused
 
 log = structlog.get_logger("send")
-KINDS: Final = ("invitation", "officers")
-"""Due rows that are messages."""
+KINDS: Final = ("invitation", "reminder", "officers")
+"""Due rows that are messages; outside the hours only officers' may go."""
 LONGEST_RETRY: Final = timedelta(hours=1)
 MAX_ATTEMPTS: Final = 48
 
@@ -47,10 +48,17 @@ class SendingRules:
     retry_base_s: float = 30.0
     lookups: int = 2
     poll_s: float = 0.1
+    slow_s: float = 5.0
+    """A provider that takes longer is slow."""
+    spare_s: float = 0.0
+    """Nothing is handed over when less than this is left of its lease."""
 
 
 class Sender:
-    """One worker's sending. ``compose`` makes a message of a claim; ``channels`` are the ways out, by name."""
+    """One worker's sending. ``compose`` makes a message of a claim; ``channels`` are the ways out, by provider.
+
+    ``is_open`` tells whether citizens may be written to at a moment of the installation's clock.
+    """
 
     def __init__(
         self,
@@ -61,7 +69,9 @@ class Sender:
         compose: Callable[[Claimed], OutgoingMessage],
         rules: SendingRules,
         worker: str,
+        is_open: Callable[[datetime], bool] = lambda _: True,
     ) -> None:
+        self._is_open = is_open
         self._outbox = outbox
         self._clock = clock
         self._real_now = real_now
@@ -96,7 +106,9 @@ class Sender:
 
     async def _anything_to_do(self) -> bool:
         """A look that locks nobody, so that an idle worker costs the others nothing."""
-        return bool(self._ended) or await self._outbox.anything_due(KINDS, self._clock.now(), self._real_now())
+        now = self._clock.now()
+        kinds = KINDS if self._is_open(now) else ("officers",)
+        return bool(self._ended) or await self._outbox.anything_due(kinds, now, self._real_now())
 
     async def _keep_house(self) -> None:
         await self._settle()
@@ -106,6 +118,13 @@ class Sender:
         self._untold.clear()  # drained with the rest
         await self.apply_receipts()
         await self.reconcile()
+        await self._watch_providers()
+
+    async def _watch_providers(self) -> None:
+        changed, rows = await self._outbox.write(lambda tx: tx.watch_providers(self._clock.now(), self._real_now()))
+        for change in changed:
+            log.warning("provider changed", channel=change.channel, provider=change.provider, before=change.before, reason=change.reason)
+        await self._outbox.publish(rows)
 
     async def _rest(self) -> None:
         # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with the event.
@@ -122,7 +141,9 @@ class Sender:
         def work(tx: Transaction) -> list[Claimed]:
             if ended:
                 tx.settle(ended, now)
-            return tx.claim_due(now, real, lease, self._rules.parallel, self._worker)
+            claimed = tx.claim_due(now, real, lease, self._rules.parallel, self._worker)
+            tx.note_outcomes(_outcomes(ended), real)
+            return claimed
 
         try:
             claimed, rows = await self._outbox.write(work)
@@ -140,7 +161,7 @@ class Sender:
         """What was handed over and is not settled yet."""
         ended, self._ended = self._ended, []
         if ended:
-            _, rows = await self._settled(ended)
+            _, rows = await self._settled(ended, _outcomes(ended))
             self._tell(rows)
 
     def _tell(self, rows: Sequence[PendingRecord]) -> None:
@@ -158,20 +179,31 @@ class Sender:
                 log.warning("waits", role="send", reason=e.reason)  # they stand in the outbox, which is drained every second
                 return
 
-    async def _settled(self, settlements: Sequence[Settlement]) -> tuple[None, list[PendingRecord]]:
+    async def _settled(
+        self, settlements: Sequence[Settlement], outcomes: Mapping[str, Sequence[str]] = MappingProxyType({})
+    ) -> tuple[None, list[PendingRecord]]:
         """The provider has spoken; this must reach the ledger, however long it takes."""
+
+        def work(tx: Transaction) -> None:
+            tx.settle(settlements, self._clock.now())
+            tx.note_outcomes(outcomes, self._real_now())
+
         while True:
             try:
-                return await self._outbox.write(lambda tx: tx.settle(settlements, self._clock.now()))
+                return await self._outbox.write(work)
             except Retryable as e:
                 await asyncio.sleep(min(e.after, 1.0))
 
     async def _hand_over(self, c: Claimed) -> Settlement:
-        channel = self._channels.get(c.channel)
+        channel = self._channels.get(c.provider)
         if channel is None:
-            return Settlement(c, "failed", reason=f"no channel {c.channel} is set up")
+            return Settlement(c, "failed", reason=f"no provider {c.provider} is set up for {c.channel}")
+        if (late := self._too_late(c)) is not None:
+            return Settlement(c, "released", reason=late, retry_at=self._clock.now())
+        begun = self._real_now()
         try:
-            return Settlement(c, "handed_over", await channel.send(self._compose(c)))
+            handover = await channel.send(self._compose(c))
+            return Settlement(c, "handed_over", handover, slow=(self._real_now() - begun).total_seconds() > self._rules.slow_s)
         except Retryable as e:
             return self._put_back(c, e)
         except Permanent as e:
@@ -183,6 +215,13 @@ class Sender:
         except Exception as e:
             log.exception("sending failed", claim=c.claim_id, channel=c.channel, error=type(e).__name__)
             return Settlement(c, "open", reason=f"the channel failed ({type(e).__name__})")
+
+    def _too_late(self, c: Claimed) -> str | None:
+        """Why a claim may not be handed over any more: this worker slept over its lease, or the hour has passed."""
+        spare = timedelta(seconds=self._rules.spare_s)
+        if c.lease_until is not None and self._real_now() + spare >= c.lease_until:
+            return "lease_over"
+        return "hour" if c.kind != "officers" and not self._is_open(self._clock.now()) else None
 
     def _put_back(self, c: Claimed, e: Retryable) -> Settlement:
         wait = min(timedelta(seconds=self._rules.retry_base_s * 2 ** min(c.attempts - 1, 10)), LONGEST_RETRY)
@@ -211,7 +250,7 @@ class Sender:
         return len(settlements)
 
     async def _find(self, c: Claimed, checks: int) -> Settlement | None:
-        channel = self._channels.get(c.channel)
+        channel = self._channels.get(c.provider)
         if channel is None or not channel.can_reconcile:
             return Settlement(c, "unknown", reason="open after its lease; the provider cannot be asked")
         try:
@@ -223,6 +262,19 @@ class Sender:
         if checks + 1 < self._rules.lookups:
             return None
         return Settlement(c, "unknown", reason=f"open after its lease; not in the provider's list {self._rules.lookups} times")
+
+
+def _outcomes(ended: Sequence[Settlement]) -> dict[str, list[str]]:
+    """provider → taken | refused | slow for each of its messages that says something about it."""
+    found: dict[str, list[str]] = {}
+    for s in ended:
+        if s.state in ("open", "unknown") or s.slow:
+            found.setdefault(s.claimed.provider, []).append("slow")
+        elif s.state in ("handed_over", "failed"):
+            found.setdefault(s.claimed.provider, []).append("taken")
+        elif s.state == "released" and s.reason not in ("lease_over", "hour"):
+            found.setdefault(s.claimed.provider, []).append("refused")
+    return found
 
 
 class Told:

@@ -9,11 +9,11 @@ from typing import Any, Final
 from hailong.ports import Clock, DueRow, Transaction
 from streams.guard import Outbox
 
-KINDS: Final = ("expire", "digest")
+KINDS: Final = ("expire", "no_receipt", "digest")
 
 
 class Timer:
-    """Expires links and makes the daily mail. Sending has its own hand on its due rows, count on its day records.
+    """Expires links, gives up on receipts and makes the daily mail. Sending has its own hand on its due rows, count on its day records.
 
     ``summary()`` gives what the daily mail says; it is asked before the transaction, because it reads other stores.
     """
@@ -57,7 +57,9 @@ class Timer:
         for row in rows:
             if row.kind == "expire":
                 tx.expire(row.ref, now)
-        tx.finish_due([row.id for row in rows if row.kind == "expire"])
+            elif row.kind == "no_receipt":
+                tx.no_receipt(row.ref, now)
+        tx.finish_due([row.id for row in rows if row.kind != "digest"])
         return rows
 
     def _plan_digest(self, tx: Transaction, now: datetime) -> None:

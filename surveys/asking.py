@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 
 import msgspec
 from starlette.requests import Request
@@ -24,7 +23,7 @@ from surveys.wording import Library
 FIELD = "form"
 """The form field of the sealed state."""
 _MAX_FIELDS = 60
-_FACT_LANGUAGES: dict[str, Language] = {"vi": "vi", "en": "en"}
+FACT_LANGUAGES: dict[str, Language] = {"vi": "vi", "en": "en"}
 
 
 class Asking:
@@ -66,8 +65,8 @@ class Asking:
             self._guard.unknown(request)
             return self._showing.unknown(lang)
         lang = self._showing.language(request, slot.language)
-        if _over(slot.expires_at, self._clock.now()):
-            return self._showing.expired(lang)
+        if slot.expires_at is not None and self._clock.now() >= slot.expires_at:
+            return self._showing.expired(lang, slot.expires_at, slot.desk)
         if slot.answered:
             return self._showing.thanks(code, lang, already=True)
         return self._showing.form(code, self._first(code, slot, lang), self._library.current.pages[0])
@@ -95,8 +94,8 @@ class Asking:
             page = self._page(state)
         except Invalid:
             return self._unreadable(request)
-        if _over(state.expires_at, self._clock.now()):
-            return self._showing.expired(state.language)
+        if state.expires_at is not None and self._clock.now() >= state.expires_at:
+            return self._showing.expired(state.language, state.expires_at, state.desk)
         return self._showing.form(code, msgspec.structs.replace(state, language=self._spoken(request, state)), page)
 
     async def thank(self, request: Request) -> Response:
@@ -120,8 +119,8 @@ class Asking:
             page = self._page(state)
         except Invalid:
             return self._unreadable(request)
-        if _over(state.expires_at, self._clock.now()):
-            return self._showing.expired(state.language)
+        if state.expires_at is not None and self._clock.now() >= state.expires_at:
+            return self._showing.expired(state.language, state.expires_at, state.desk)
         answers = validate(page, form)
         if isinstance(answers, Invalid):
             return self._showing.form(code, state, page, picked=form, fault=answers, status=422)
@@ -138,13 +137,13 @@ class Asking:
             return  # a page left empty says nothing, so nothing is recorded
         now = self._clock.now()
         fact = SurveyAnswered(
-            event_id=_identity(state, page, answers),
+            event_id=identity(state.survey_id, state.nonce, page.number, answers),
             registry_id=self._registry_id,
             survey_id=state.survey_id,
             questionnaire=state.questionnaire,
             questionnaire_version=state.version,
             mode="link",
-            language=_FACT_LANGUAGES.get(state.language, "other"),
+            language=FACT_LANGUAGES.get(state.language, "other"),
             page=page.number,
             answers=dict(answers),
             nonce=state.nonce,
@@ -184,11 +183,7 @@ class Asking:
         return self._showing.unreadable(links.parse(request.path_params["code"]) or "", self._showing.language(request))
 
 
-def _identity(state: FormState, page: Page, answers: Mapping[str, Answer]) -> str:
+def identity(survey_id: str, nonce: str, page: int, answers: Mapping[str, Answer]) -> str:
     """Content plus the act: the same form sent again with the same answers is the same fact."""
-    parts: Sequence[object] = (state.survey_id, state.nonce, page.number, dict(answers))
+    parts: Sequence[object] = (survey_id, nonce, page, dict(answers))
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
-
-
-def _over(expires_at: datetime | None, now: datetime) -> bool:
-    return expires_at is not None and now >= expires_at

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hailong.domain.questionnaire import NOT_APPLICABLE, Page, Question
+from hailong.domain.units import LOCAL
 from hailong.ports import Invalid
 from surveys.form_state import FormState, Sealer
 from surveys.wording import CONTACT_DAYS, Office, page_words
-from web import language
+from web import language, numbers
 from web.pages import DEFAULT, LANGUAGES, Pages
 
 FOLDER: Final = Path(__file__).parent / "pages"
@@ -71,16 +74,36 @@ class Showing:
         turned = self.pages.turned(f"/{code}/stop?")
         return self.pages.respond("stop.html", lang, status, headers, code=code, problem=problem, turned=turned)
 
-    def stopped(self, lang: str, *, under_way: bool) -> Response:
+    def stopped(self, code: str, lang: str, *, under_way: bool) -> Response:
         """The opt-out is committed."""
         words = self.pages.words[lang]["stop"]
-        lines = [words["under_way"] if under_way else words["done"], words["change"]]
-        return self._message("stopped", lang, words["done_title"], lines)
+        lines = [words["under_way"] if under_way else words["done"], words["old"].format(days=CONTACT_DAYS, hotline=self._office.hotline)]
+        again = {"address": f"/{code}/start?lang={lang}", "text": words["change"]}
+        return self._message("stopped", lang, words["done_title"], lines, link=again)
 
-    def expired(self, lang: str) -> Response:
-        """The link's time is over: who can still take the answer."""
+    def start(self, code: str, lang: str, *, failed: bool = False) -> Response:
+        """The page with the button for messages again; with ``failed``, why nothing was noted."""
+        away = self.pages.words[lang]["away"]
+        problem = {"title": away["stop_title"], "text": self._filled(away["start"])} if failed else None
+        status, headers = (503, {"Retry-After": "60"}) if failed else (200, {})
+        turned = self.pages.turned(f"/{code}/start?")
+        return self.pages.respond("start.html", lang, status, headers, code=code, problem=problem, turned=turned)
+
+    def started(self, lang: str) -> Response:
+        """The opt-in is committed."""
+        words = self.pages.words[lang]["start"]
+        return self._message("started", lang, words["done_title"], [words["done"], words["old"].format(days=CONTACT_DAYS)])
+
+    def expired(self, lang: str, expires_at: datetime, desk: str) -> Response:
+        """The link's time is over: until when it was, and who can still take the answer. ``expires_at``: aware."""
         words = self.pages.words[lang]["expired"]
-        return self._message("expired", lang, words["title"], [words["text"], words["next"]], 410)
+        at = expires_at.astimezone(LOCAL)
+        whole = at.time() == time()
+        day = numbers.day((at - timedelta(days=whole)).date(), lang)
+        until = words["until_day" if whole else "until"].format(day=day, time=f"{at.hour}:{at:%M}")
+        here = Markup('<span lang="vi">{}</span>').format(desk)
+        onward = escape(words["next"]).format(desk=here, hotline=self._office.hotline)
+        return self._message("expired", lang, words["title"], [until, onward], 410)
 
     def unknown(self, lang: str) -> Response:
         """No slot has this code, or it is no code: one answer."""
@@ -114,7 +137,7 @@ class Showing:
         headers: Mapping[str, str] | None = None,
         link: Mapping[str, str] | None = None,
     ) -> Response:
-        said = [self._filled(line) for line in lines]
+        said = [line if isinstance(line, Markup) else self._filled(line) for line in lines]
         turned = self.pages.turned() if kind in ("expired", "unknown", "away") else []
         return self.pages.respond("message.html", lang, status, headers, kind=kind, title=title, lines=said, link=link, turned=turned)
 

@@ -13,18 +13,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hailong.domain import links
-from hailong.ports import AsyncPublisher, Clock
+from hailong.ports import AsyncPublisher, Clock, FakeReports, SentMessages
 from hailong.settings import Settings
 from surveys.asking import Asking
+from surveys.channels.gateway_file import Gateway
+from surveys.drawing import DrawBook, Drawing
 from surveys.form_state import Sealer
+from surveys.gateway_doors import GatewayDoors, StopNumber
 from surveys.guessing import Guard
 from surveys.keeping import Keeper
 from surveys.outbox import Outbox
+from surveys.ratings import EventDoor, Ratings
 from surveys.receipts import ReceiptDoor, Receipts
 from surveys.records import Records, SiteLedger
 from surveys.showing import Showing
 from surveys.spool import Spool
 from surveys.stopping import Stopping
+from surveys.verifying import PAGE, REPORT, Verifying
 from surveys.wording import Library, Office
 from web.assembly import assemble
 from web.headers import Policy
@@ -50,6 +55,17 @@ class Parts:
     monotonic: Callable[[], float]
     receipts: Mapping[str, ReceiptDoor] = field(default_factory=dict)
     """Provider → how it reports; its address is ``/receipts/PROVIDER`` under ``settings.callback_url``."""
+    gateways: Sequence[Gateway] = ()
+    """Domestic gateways whose receipts and short codes have doors here."""
+    stop_number: StopNumber | None = None
+    """How a stop word sent to a short code opts its sender out; None: it cannot, and the gateway is told to come back."""
+    zalo: EventDoor | None = None
+    """How Zalo reports deliveries and ratings, at ``/receipts/zns``; None: that address does not exist."""
+    sent: SentMessages | None = None
+    """What ``/verify`` may know; without it, or without ``fakes``, there is no such page."""
+    fakes: FakeReports | None = None
+    draw: DrawBook | None = None
+    """What ``/draw`` may know; without it there is no such page."""
     checks: Sequence[Check] = ()
     """More dependencies for ``/readyz`` (ledger, log); give ``needed=False``: the site takes answers without them."""
     counters: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -69,6 +85,8 @@ def build_site(parts: Parts) -> Starlette:
     stopping = Stopping(records, outbox, showing, guard, parts.clock)
     receipts = Receipts(parts.receipts, records, parts.clock, parts.settings.callback_url)
 
+    ratings = Ratings(parts.zalo, parts.settings.registry_id, parts.library, records, keeper, parts.clock, parts.counters)
+
     @asynccontextmanager
     async def life(_app: Starlette) -> AsyncIterator[None]:
         keeper.start()
@@ -81,8 +99,14 @@ def build_site(parts: Parts) -> Starlette:
             if parts.close is not None:
                 await parts.close()
 
+    gateways = GatewayDoors(parts.gateways, records, parts.clock, parts.counters, parts.stop_number)
     return assemble(
-        _routes(asking, stopping, receipts, showing),
+        [
+            *gateways.routes(),
+            *_verify(parts, records, showing, guard),
+            *_draw(parts, records, showing, guard),
+            *_routes(asking, stopping, receipts, ratings, showing),
+        ],
         showing.pages,
         policy=Policy(styles=showing.pages.style_source),
         checks=[Check("spool", keeper.probe), Check("answers in the log", keeper.probe_log, needed=False), *parts.checks],
@@ -91,18 +115,34 @@ def build_site(parts: Parts) -> Starlette:
     )
 
 
-def _routes(asking: Asking, stopping: Stopping, receipts: Receipts, showing: Showing) -> list[Route]:
+def _verify(parts: Parts, records: Records, showing: Showing, guard: Guard) -> list[Route]:
+    if parts.sent is None or parts.fakes is None:
+        return []
+    page = Verifying(parts.sent, parts.fakes, records, showing, parts.office, guard, parts.clock, parts.monotonic, parts.counters)
+    return [
+        Route(str(PAGE), _by_method(page.show, page.take), methods=["GET", "POST"], name="verify"),
+        Route(str(REPORT), page.report, methods=["POST"], name="report"),
+    ]
+
+
+def _draw(parts: Parts, records: Records, showing: Showing, guard: Guard) -> list[Route]:
+    return [] if parts.draw is None else Drawing(parts.draw, records, showing, guard, parts.monotonic).routes()
+
+
+def _routes(asking: Asking, stopping: Stopping, receipts: Receipts, ratings: Ratings, showing: Showing) -> list[Route]:
     async def why(request: Request) -> Response:
         return showing.why(links.parse(request.path_params.get("code", "")), showing.language(request))
 
     return [
         Route("/", why, name="home"),
         Route("/notice", why, name="notice"),
+        Route("/receipts/zns", ratings.take, methods=["POST"], name="ratings"),
         Route("/receipts/{provider}", receipts.take, methods=["POST"], name="receipts"),
         Route("/{code}", _by_method(asking.show, asking.take), methods=["GET", "POST"], name="ask"),
         Route("/{code}/next", asking.show_next, name="next"),
         Route("/{code}/thanks", asking.thank, name="thanks"),
         Route("/{code}/stop", _by_method(stopping.show, stopping.take), methods=["GET", "POST"], name="stop"),
+        Route("/{code}/start", _by_method(stopping.show_start, stopping.start), methods=["GET", "POST"], name="start"),
         Route("/{code}/why", why, name="why"),
     ]
 

@@ -1,4 +1,7 @@
-"""``/{code}/stop``: no more messages. Committed to the ledger before the page confirms; an unknown code is told the same."""
+"""``/{code}/stop``: no more messages; ``/{code}/start``: messages again, which only the holder of the link can choose.
+
+Committed to the ledger before the page confirms; an unknown code is told the same.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ ONE_CLICK: Final = ("List-Unsubscribe", "One-Click")
 
 
 class Stopping:
-    """The page with one button. ``patience``: seconds a confirmation waits for a message under way to be settled."""
+    """The pages with one button. ``patience``: seconds a confirmation waits for a message under way to be settled."""
 
     def __init__(self, records: Records, outbox: Outbox, showing: Showing, guard: Guard, clock: Clock, patience: float = 3.0) -> None:
         self._records = records
@@ -51,7 +54,27 @@ class Stopping:
         if told == "unknown_code":
             self._guard.unknown(request)
         self._outbox.wake()
-        return self._showing.stopped(lang, under_way=told == "under_way")
+        return self._showing.stopped(code, lang, under_way=told == "under_way")
+
+    async def show_start(self, request: Request) -> Response:
+        """``GET /{code}/start``: one button; looks nothing up."""
+        lang, code = self._showing.language(request), links.parse(request.path_params["code"])
+        return self._showing.start(code, lang) if code else self._showing.unknown(lang)
+
+    async def start(self, request: Request) -> Response:
+        """``POST /{code}/start``: 200 once committed, 503 when it could not be."""
+        lang, code = self._showing.language(request), links.parse(request.path_params["code"])
+        if code is None:
+            return self._showing.unknown(lang)
+        self._guard.admit(request)
+        try:
+            known = await self._records.do(lambda tx: tx.opt_in(code, self._clock.now(), "link"))
+        except Retryable:
+            return self._showing.start(code, lang, failed=True)
+        if not known:
+            self._guard.unknown(request)
+        self._outbox.wake()
+        return self._showing.started(lang)
 
     async def _opt_out(self, code: str, door: str) -> OptOut:
         """Committed at the first call; then asked again for a while, so that most can be told that nothing more arrives."""

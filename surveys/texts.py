@@ -1,41 +1,58 @@
 """The words of messages: templates in files, rendered in a sandbox, counted before they are sent.
 
-A template sees only what is listed here; there is no placeholder for a name, a procedure or a dossier. Text leaves as NFC. An SMS is
-plain Vietnamese (diacritics would triple its segments) and must fit into the segments its registered template is allowed.
+A message to a citizen is made from the version of its template in force on its day (``surveys.templates``); there is no placeholder for a
+name, a procedure or a dossier. Text leaves as NFC. An SMS is plain Vietnamese (diacritics would triple its segments) unless the
+installation chooses otherwise, and must fit into the segments its registered template is allowed. Mails to officers are made here too.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
 import smsutil
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, UndefinedError, select_autoescape
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, UndefinedError
+from jinja2 import Template as Compiled
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from hailong.events import MessageChannel
+from hailong.events import MessageChannel, Purpose
 from hailong.ports import Invalid
+from surveys.pricing import segments
+from surveys.templates import Template, Templates, environment, load
 from surveys.wording import TEXTS, Office
 from web import numbers
 from web.pages import DEFAULT, LANGUAGES
 
-OfficersKind = Literal["alert_raised", "alert_cleared", "digest", "charges"]
-SMS_SEGMENTS: Final = 1
-"""Segments an invitation's registered template may have."""
+OfficersKind = Literal["alert_raised", "alert_cleared", "digest", "charges", "fake"]
+PLAIN: Final = "-plain"
+"""Ends the code of a language written without diacritics."""
+_QUOTABLE: Final = re.compile(r"(?=.*[A-Z])[A-Z0-9](?:[- ]?[A-Z0-9]){5,11}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A message's words. ``subject`` is empty and ``html`` None for SMS; officers' mails are plain text; ``segments`` is 0 for mail."""
+    """A message's words. ``subject`` is empty and ``html`` None for SMS; officers' mails are plain text; ``segments`` is 0 but for SMS."""
 
     subject: str
     text: str
     html: str | None
     segments: int
+    template_version: str = ""
+    """Id and version of the template, ``ID@VERSION``; empty for officers' mails."""
+    approval: str = ""
+    """What the operator or Zalo calls the template; empty while it is not approved."""
+    language: str = ""
+    """Of the text: ``vi-plain`` where the person's is ``vi`` and the channel counts letters."""
+    arm: str = ""
+    link_free: bool = False
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Placeholder → value, for providers that put the text together themselves (ZNS)."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,11 +112,21 @@ class Charges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     on: date
 
 
+class Fake(msgspec.Struct, frozen=True, kw_only=True):
+    """What the mail about a reported fake is made from: its day and a mark of its words. ``last``: no more mails that day."""
+
+    on: date
+    mark: str
+    last: bool
+    url: str = ""
+
+
 _PAYLOADS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "alert_raised": Alert,
     "alert_cleared": Alert,
     "digest": Digest,
     "charges": Charges,
+    "fake": Fake,
 }
 
 
@@ -107,7 +134,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     made = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(TEXTS),
         undefined=StrictUndefined,
-        autoescape=select_autoescape(enabled_extensions=("html",), default=False),
+        autoescape=False,  # officers' mails are plain text; citizens' HTML is made by templates.environment
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -115,32 +142,97 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return made
 
 
-def segments(text: str) -> int:
-    """SMS segments a text takes (GSM 03.38 at 160/153 letters, UCS-2 at 70/67), after NFC."""
-    return len(smsutil.split(unicodedata.normalize("NFC", text)).parts)
+def quotable(slip_code: str | None) -> bool:
+    """Whether a slip's code can stand in a message instead of a link: 6 to 12 letters and digits.
+
+    A shorter one, or one of digits only, could be hit by guessing; a longer one is hardly a slip's (a dossier code may never stand here).
+    """
+    return slip_code is not None and len(slip_code) <= 12 and _QUOTABLE.fullmatch(slip_code) is not None
 
 
 class Texts:
     """Renders messages of one office."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, templates: Templates | None = None, *, plain_sms: bool = True) -> None:
+        """``templates``: those of the house by default; ``plain_sms``: SMS without diacritics, a third of the price."""
         self._office = office
+        self.templates = templates or load()
+        self._plain_sms = plain_sms
         self._env = _environment()
+        # compiled once: a worker makes the same few messages a hundred times a second
+        self._plain, self._html = (lru_cache(256)(environment(html=html).from_string) for html in (False, True))
 
-    def invitation(self, channel: MessageChannel, language: str, *, url: str, stop_url: str, until: date) -> Rendered:
-        """An invitation to answer ``url`` up to and with the day ``until``. A language we have no words in falls back to Vietnamese.
+    def message(
+        self,
+        purpose: Purpose,
+        channel: MessageChannel,
+        language: str,
+        *,
+        url: str,
+        stop_url: str,
+        until: date,
+        on: date,
+        arm: str = "a",
+        link_free: bool = False,
+        slip_code: str | None = None,
+    ) -> Rendered:
+        """A message to answer ``url`` up to and with the day ``until``, in the words in force on the local day ``on``.
 
-        Raises Invalid: ``placeholder_missing``, ``too_many_segments``, ``not_gsm`` (something would make the carrier count threefold).
+        A language without words falls back to Vietnamese; an arm without a text of its own to arm a; ``link_free`` to the link where the
+        slip's code is unknown or not ``quotable``: the result says which it became.
+        Raises Invalid: ``template_missing``, ``placeholder_missing``, ``too_many_segments``, ``not_gsm`` (a letter that makes the
+        carrier count threefold).
         """
-        lang = _spoken(language)
-        words = {"url": url, "stop_url": stop_url, "until": until, "language": lang, "office": self._office.name[lang]}
-        words |= {"brand": self._office.brand, "hotline": self._office.hotline}
         if not url or (channel == "email" and not stop_url):
             raise Invalid("placeholder_missing", "url" if not url else "stop_url", "A message without its link is not sent.")
-        if channel == "sms":
-            return _fitting(self._render(f"{lang}/invitation.sms.txt", words))
-        subject, text = self._mail(f"{lang}/invitation.email.txt", words)
-        return Rendered(subject, text, self._render(f"{lang}/invitation.email.html", words | {"subject": subject}), 0)
+        quoted = slip_code if quotable(slip_code) else None
+        found = self.templates.find(channel, purpose, self._spoken(language, channel), arm, link_free and quoted is not None, on)
+        return self.render(found, url=url, stop_url=stop_url, until=until, slip_code=quoted)
+
+    def render(self, template: Template, *, url: str, stop_url: str, until: date, slip_code: str | None = None) -> Rendered:
+        """A message in the words of one template. Raises Invalid as ``message`` does."""
+        said = {
+            "brand": self._office.brand, "hotline": self._office.hotline, "office": self._name(template.language),
+            "url": url, "stop_url": stop_url, "until": numbers.day(until, template.language), "slip_code": slip_code or "",
+        }  # fmt: skip
+        data = {name: unicodedata.normalize("NFC", said[name]) for name in sorted(template.placeholders)}
+        text = self._fill(self._plain, template.text, data).strip()
+        if template.channel == "sms":
+            text = _fitting(text, template)
+        html = self._fill(self._html, template.html, data) if template.html is not None else None
+        return Rendered(
+            subject=" ".join(self._fill(self._plain, template.subject, data).split()),
+            text=text if template.channel in ("sms", "zns") else text + "\n",
+            html=html,
+            segments=segments(text) if template.channel == "sms" else 0,
+            template_version=template.ref,
+            approval=template.approval,
+            language=template.language,
+            arm=template.arm,
+            link_free=template.link_free,
+            data=data,
+        )
+
+    def _fill(self, compiled: Callable[[str], Compiled], source: str, data: Mapping[str, str]) -> str:
+        return unicodedata.normalize("NFC", compiled(source).render(**data))
+
+    def _name(self, language: str) -> str:
+        """The office's name as that language writes it; without diacritics where it has none."""
+        name = self._office.name.get(language.removesuffix(PLAIN), self._office.name[DEFAULT])
+        return _bare(name) if language.endswith(PLAIN) else name
+
+    def most_segments(self, channel: MessageChannel, language: str, on: date) -> int:
+        """The most segments any text in force to somebody of that language may take; 0 where no letters are charged."""
+        spoken = self._spoken(language, channel)
+        found = [t for t in self.templates.in_force(on) if t.channel == channel == "sms" and t.language in spoken]
+        used = {t.slot[2:]: t for t in sorted(found, key=lambda t: -spoken.index(t.language))}  # the first language that has it
+        return max((t.segments for t in used.values()), default=0)
+
+    def _spoken(self, language: str, channel: MessageChannel) -> list[str]:
+        """The languages to look for words in, in order."""
+        plain = channel == "sms" and self._plain_sms
+        wished = list(dict.fromkeys((language, language.removesuffix(PLAIN), DEFAULT)))
+        return [one for base in wished for one in ((base + PLAIN, base) if plain and not base.endswith(PLAIN) else (base,))]
 
     def officers(self, kind: OfficersKind, language: str, payload: Mapping[str, Any]) -> Rendered:
         """A mail to officers. ``payload``: as the struct of its kind says (dates as ISO text or dates).
@@ -151,7 +243,7 @@ class Texts:
         shape = _PAYLOADS.get(kind)
         if shape is None:
             raise Invalid("unknown_kind", "kind", f"No mail of the kind {kind!r}. There are {', '.join(sorted(_PAYLOADS))}.")
-        lang = _spoken(language)
+        lang = language if language in LANGUAGES else DEFAULT
         try:
             read = msgspec.convert(dict(payload), shape)
         except msgspec.ValidationError as error:
@@ -176,15 +268,18 @@ class Texts:
             raise Invalid("template_missing", template, f"{template}: no such file. Put it beside the others.") from None
 
 
-def _spoken(language: str) -> str:
-    return language if language in LANGUAGES else DEFAULT
+def _bare(text: str) -> str:
+    """Without diacritics."""
+    letters = unicodedata.normalize("NFD", text.replace("đ", "d").replace("Đ", "D"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
-def _fitting(text: str) -> Rendered:
+def _fitting(text: str, template: Template) -> str:
     said = " ".join(text.split())
-    if not smsutil.is_valid_gsm(said):
+    if template.segments == 1 and template.language.endswith(PLAIN) and not smsutil.is_valid_gsm(said):
         raise Invalid("not_gsm", "text", "An SMS holds a letter outside GSM-7, which would triple its price. Take it out.")
     count = segments(said)
-    if count > SMS_SEGMENTS:
-        raise Invalid("too_many_segments", "text", f"{len(said)} letters make {count} segments, not {SMS_SEGMENTS}. Shorten the address.")
-    return Rendered("", said, None, count)
+    if count > template.segments:
+        told = f"{len(said)} letters make {count} segments, not {template.segments}. Shorten the address."
+        raise Invalid("too_many_segments", "text", told)
+    return said

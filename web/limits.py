@@ -1,10 +1,17 @@
-"""Who may ask how often, and how much they may send. In this process's memory only: nothing about an asker is kept or logged."""
+"""Who may ask how often, and how much they may send.
+
+Nothing about an asker is written or logged. In this process's memory an address is a keyed hash; the key is random, and a day later both
+are gone: nobody can say who asked yesterday.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -43,18 +50,31 @@ class TokenBucket:
         return max(1, int((1 - self.level()) * self.period / self.capacity) + 1)
 
 
+DAY_S: Final = 86_400.0
+
+
 @dataclass
 class Buckets:
-    """A bucket for each key, the longest unused forgotten past ``most`` of them."""
+    """A bucket for each key, the longest unused forgotten past ``most`` of them, and all after a day. ``new_key``: random bytes."""
 
     capacity: float
     period: float
     monotonic: Callable[[], float]
     most: int = 10_000
-    _of: dict[str, TokenBucket] = field(default_factory=dict)
+    new_key: Callable[[], bytes] = lambda: secrets.token_bytes(32)
+    _of: dict[bytes, TokenBucket] = field(default_factory=dict)
+    _key: bytes = field(init=False, repr=False)
+    _since: float = field(init=False)
 
-    def of(self, key: str) -> TokenBucket:
-        """The bucket of ``key``."""
+    def __post_init__(self) -> None:
+        self._key, self._since = self.new_key(), self.monotonic()
+
+    def of(self, asker: str) -> TokenBucket:
+        """The bucket of an asker, as ``network`` names them; kept under a keyed hash for a day at most."""
+        if self.monotonic() - self._since >= DAY_S:
+            self._of.clear()
+            self._key, self._since = self.new_key(), self.monotonic()
+        key = hashlib.blake2b(asker.encode(), digest_size=16, key=self._key).digest()
         bucket = self._of.pop(key, None) or TokenBucket(self.capacity, self.period, self.monotonic)
         self._of[key] = bucket
         if len(self._of) > self.most:

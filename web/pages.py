@@ -14,14 +14,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
-from web import language, numbers
+from web import language, numbers, programs
 
 _HERE: Final = Path(__file__).parent
 LANGUAGES: Final = ("vi", "en")
 DEFAULT: Final = "vi"
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+class Refused(HTTPException):
+    """An HTTPException that knows more than its status. ``said``: language → ``text`` (cause and next step), maybe ``title`` and
+    ``again``, a link (``address``, ``text``). Programs get the English text.
+    """
+
+    def __init__(self, status: int, said: Mapping[str, Mapping[str, Any]], headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, str(said["en"]["text"]), headers)
+        self.said = said
 
 
 def texts(folder: Path, languages: Sequence[str] = LANGUAGES, name: str = "") -> dict[str, dict[str, Any]]:
@@ -93,19 +103,20 @@ class Pages:
         return HTMLResponse(self.render(template, lang, **context), status, said)
 
     def error(self, request: Request, error: Exception) -> Response:
-        """The answer to an HTTPException: a page, or JSON for a program that asks for it; one shape each."""
+        """The answer to an HTTPException: a page; JSON under ``/api/`` and for a program that asks for it; one shape each."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
         lang = self.language(request)
-        said = self.errors[lang]["errors"].get(str(status)) or self.errors[lang]["errors"]["500"]
-        if _wants_json(request):
-            return JSONResponse({"error": {"status": status, "reason": said["title"], "detail": said["text"]}}, status, headers)
+        if programs.asks(request):
+            return programs.refusal(request, error, status, headers, self._said("en", status)["text"])
+        said = self._said(lang, status)
+        if isinstance(error, Refused):
+            said = said | dict(error.said.get(lang, {}))
         return self.respond("error.html", lang, status, headers, error=said)
 
-
-def _wants_json(request: Request) -> bool:
-    accept = request.headers.get("accept", "")
-    return "application/json" in accept and "text/html" not in accept
+    def _said(self, lang: str, status: int) -> dict[str, Any]:
+        known = self.errors[lang]["errors"]
+        return dict(known.get(str(status)) or known["500"])
 
 
 def _tight(css: str) -> str:

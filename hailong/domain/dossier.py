@@ -20,6 +20,7 @@ from hailong.events import (
     ApplicantType,
     DossierClosed,
     DossierReopened,
+    MessageChannel,
     Outcome,
     ResultChannel,
     ServiceLevel,
@@ -82,10 +83,13 @@ class SentContact(msgspec.Struct, frozen=True, omit_defaults=True):
 
     phone: Long | None = None
     email: Long | None = None
+    refuses: Annotated[list[MessageChannel], msgspec.Meta(max_length=4)] | None = None
+    """Channels the person does not want to be written to by."""
+    prefers: MessageChannel | None = None
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One item as a source sends it. Fields that are not listed are dropped unread: they may name someone."""
+    """One item as a source sends it. Fields that are not listed are dropped unread (they may name someone) and told of by name."""
 
     dossier_code: Short | None = None
     outcome: Short | None = None
@@ -110,14 +114,21 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     submitted_by: Short | None = None
     preferred_language: Short | None = None
     applicant_id: Short | None = None
+    minor: bool | None = None
     slip_code: Short | None = None
     ticket_no: Short | None = None
     test: bool | None = None
     contact: SentContact | None = None
 
 
-FIELDS: Final[frozenset[str]] = frozenset(Item.__struct_fields__) - {"contact"} | {"contact.phone", "contact.email"}
+_TOP: Final = frozenset(Item.__struct_fields__)
+_IN_CONTACT: Final = frozenset(SentContact.__struct_fields__)
+FIELDS: Final[frozenset[str]] = frozenset(Item.__struct_fields__) - {"contact"} | {"contact.phone", "contact.email", "contact.prefers"}
 """Every field an item may have, contacts dotted."""
+MOST_UNKNOWN: Final = 20
+"""So many unknown fields of one item are named, the rest is counted."""
+NO_NAME: Final = "(a name that is no field)"
+_SIX_DIGITS: Final = re.compile(r"\d(?:[ ._:/()+\-]*\d){5}")
 
 
 @dataclass(frozen=True)
@@ -173,6 +184,10 @@ def parse_item(
         applicant_id=sent.applicant_id,
         language=_language(sent.preferred_language),
         test=bool(sent.test),
+        minor=bool(sent.minor),
+        preferred=sent.contact.prefers if sent.contact else None,
+        refused=tuple(sorted(set(sent.contact.refuses or ()))) if sent.contact else (),
+        slip_code=sent.slip_code,
     )
     return Parsed(act, notes)
 
@@ -191,6 +206,24 @@ def national_code(procedure_code: str | None) -> str | None:
     """``1.001612.000.00.00.H28`` → ``1.001612``; None for a code of another shape."""
     match = _NATIONAL.match(procedure_code or "")
     return match.group(1) if match else None
+
+
+def shown_name(name: str) -> str:
+    """The name of an unknown field or column, or ``NO_NAME`` where it may name a person (long, an address, a long number)."""
+    harmless = 0 < len(name) <= 40 and name.isprintable() and "@" not in name and not _SIX_DIGITS.search(name)
+    return name if harmless else NO_NAME
+
+
+def unknown_fields(item: Any) -> tuple[str, ...]:
+    """``unknown field: NAME`` for each field of an item hailong does not know, those of the contact dotted; never a value."""
+    if not isinstance(item, dict):
+        return ()
+    names = [name for name in item if name not in _TOP]
+    if isinstance(contact := item.get("contact"), dict):
+        names += [f"contact.{name}" for name in contact if name not in _IN_CONTACT]
+    shown = list(dict.fromkeys(shown_name(name) for name in names))
+    more = [f"unknown fields: {len(shown) - MOST_UNKNOWN} more"] if len(shown) > MOST_UNKNOWN else []
+    return (*(f"unknown field: {name}" for name in shown[:MOST_UNKNOWN]), *more)
 
 
 # --- the steps ----------------------------------------------------------------------------------------------------------------
@@ -236,7 +269,8 @@ def _trimmed(item: dict[str, Any]) -> dict[str, Any]:
         name: clean(value) if isinstance(value, str) else value for name in Item.__struct_fields__ if (value := item.get(name)) is not None
     }
     if isinstance(contact := kept.get("contact"), dict):
-        kept["contact"] = {k: clean(v) if isinstance(v, str) else v for k in ("phone", "email") if (v := contact.get(k)) is not None}
+        known = {k: v for k in SentContact.__struct_fields__ if (v := contact.get(k)) is not None}
+        kept["contact"] = {k: clean(v) if isinstance(v, str) else v for k, v in known.items()}
     return {name: value for name, value in kept.items() if value != ""}
 
 
@@ -390,4 +424,6 @@ def _canonical(sent: Item, times: _Times, contact: Contact) -> bytes:
     said = {name: value for name in Item.__struct_fields__ if (value := getattr(sent, name)) is not None and name != "contact"}
     said |= {"occurred_at": _utc(times.at), "received_at": times.received and _utc(times.received), "due_at": times.due}
     said |= {"finished_at": times.finished and _utc(times.finished), "contact": [contact.phone, contact.email]}
+    if sent.contact and (sent.contact.refuses or sent.contact.prefers):
+        said["wishes"] = [sorted(set(sent.contact.refuses or ())), sent.contact.prefers]
     return msgspec.json.encode(said, order="deterministic")

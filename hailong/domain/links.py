@@ -18,6 +18,7 @@ ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 LENGTHS: Final[dict[MessageChannel, int]] = {"sms": 12, "email": 26, "zns": 26, "print": 12}
 """59 bits where every letter costs (one segment with the text), 128 where length is free."""
 MIN_KEY_BYTES: Final = 32
+_SHORTEST, _LONGEST = 4, 26
 _KNOWN: Final = frozenset(ALPHABET)
 _SEPARATORS: Final = frozenset("-‐‑‒–—―−.·_")
 
@@ -41,18 +42,24 @@ def code(link_key: bytes, survey_id: str, purpose: Purpose, channel: MessageChan
     return "".join(letters)
 
 
-def parse(typed: str) -> str | None:
+def parse(written: str) -> str | None:
     """What was typed → the code, or None when it cannot be one. Case, spaces and hyphens do not matter; nothing is guessed."""
-    if len(typed) > 4 * max(LENGTHS.values()):
-        return None
-    plain = unicodedata.normalize("NFKC", typed).upper()
-    kept = "".join(c for c in plain if not c.isspace() and c not in _SEPARATORS and unicodedata.category(c) != "Cf")
-    return kept if len(kept) in LENGTHS.values() and _KNOWN.issuperset(kept) else None
+    kept = typed(written)
+    return kept if kept is not None and len(kept) in LENGTHS.values() and _KNOWN.issuperset(kept) else None
 
 
-def code_hash(typed: str) -> str:
+def code_hash(written: str) -> str:
     """The hash (64 hex digits) under which the ledger knows a code, however it was typed. Raises ValueError for what is no code."""
-    known = parse(typed)
+    known = parse(written)
     if known is None:
         raise ValueError("code: not one. Ask for the letters and digits after the last / of the link.")
     return hashlib.sha256(b"hailong code v1:" + known.encode()).hexdigest()
+
+
+def typed(text: str) -> str | None:
+    """What was typed of any code of ours, a slip's too → capitals and digits, or None when it can be none."""
+    if len(text) > 4 * _LONGEST:
+        return None
+    plain = unicodedata.normalize("NFKC", text).upper()
+    kept = "".join(c for c in plain if not c.isspace() and c not in _SEPARATORS and unicodedata.category(c) != "Cf")
+    return kept if _SHORTEST <= len(kept) <= _LONGEST and kept.isascii() and kept.isalnum() else None

@@ -16,6 +16,8 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
+from hailong.domain import links
+
 REGION: Final = "VN"
 PhoneKind = Literal["mobile", "fixed", "other"]
 _MOBILE: Final = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
@@ -72,6 +74,17 @@ def normal_mail(raw: str) -> str | None:
         return None
 
 
+def normal_contact(typed: str) -> tuple[Literal["phone", "email"], str] | None:
+    """What a person typed as the one number or address it is meant to be, normalised; None when it is neither, or several numbers."""
+    if "@" in typed:
+        mail = normal_mail(typed)
+        return None if mail is None else ("email", mail)
+    if _SEVERAL.search(typed.strip()):
+        return None
+    phone = normal_phone(typed)
+    return None if phone is None else ("phone", phone.e164)
+
+
 class Keyed:
     """Keyed hashes (BLAKE2b, 128 bits, hex), one domain each, so that equal inputs of two kinds never give one value.
 
@@ -104,6 +117,11 @@ class Keyed:
     def person_hash(self, source: str, applicant_id: str) -> str:
         """What stands for a person of one source."""
         return self._hash(b"hl.person", source, applicant_id)
+
+    def slip_hash(self, written: str) -> str | None:
+        """What stands for the code of a slip, however it was typed; None for what can be no code."""
+        code = links.typed(written)
+        return None if code is None else self._hash(b"hl.slip", code)
 
     def content_hash(self, content: bytes) -> str:
         """Of everything a source said of one act."""

@@ -41,6 +41,6 @@ def _value(kind: inspect.Type, number: int, now: datetime) -> Any:
         case inspect.FloatType():
             return 0.5
         case inspect.DictType():
-            return {"Q0": number % 5 + 1}
+            return {"Q0": _value(kind.value_type, number, now) if isinstance(kind.value_type, inspect.StrType) else number % 5 + 1}
         case _:
             return f"thử {number}"

@@ -8,6 +8,9 @@
 ``drop_receipt``             no receipts for this message
 ``double_receipt``           each of its receipts twice
 ``late_receipt``             its steps and receipts ``seconds`` later
+
+``{"match": {"api": "twilio"}}`` meets one of several providers of a channel: ``twilio``, ``json-example``, ``form-example``.
+``{"channel": "zns", "to": "tokens"}`` meets requests for a new access token instead of messages.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channel: ChannelName | None = None
     to: str | None = None
     to_prefix: str | None = None
+    api: str | None = None
     nth: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
@@ -60,17 +64,23 @@ class Faults:
     def clear(self) -> None:
         self._orders.clear()
 
-    def for_request(self, channel: ChannelName, to: str) -> Order | None:
-        """The fault that meets this request, used up by this call."""
-        return self._take(channel, to, receipts=False)
+    def for_request(self, channel: ChannelName, to: str, api: str = "") -> Order | None:
+        """The fault that meets this request, used up by this call. ``api``: whose language it speaks, where a channel has several."""
+        return self._take(channel, to, receipts=False, api=api)
 
     def for_receipts(self, channel: ChannelName, to: str) -> Order | None:
         """The fault that meets the receipts of this message, used up by this call."""
         return self._take(channel, to, receipts=True)
 
-    def _take(self, channel: ChannelName, to: str, *, receipts: bool) -> Order | None:
+    def for_errand(self, channel: ChannelName, name: str) -> Order | None:
+        """The fault that meets a request of this channel that is no message; only an order that names it as its ``to``."""
+        return self._take(channel, name, receipts=False, by_name=True)
+
+    def _take(self, channel: ChannelName, to: str, *, receipts: bool, by_name: bool = False, api: str = "") -> Order | None:
         for index, (order, seen) in enumerate(self._orders):
-            if (order.kind in _RECEIPT_KINDS) != receipts or not _matches(order.match, channel, to):
+            if (order.kind in _RECEIPT_KINDS) != receipts or not _matches(order.match, channel, to, api):
+                continue
+            if by_name and order.match.to != to:
                 continue
             seen[0] += 1
             if seen[0] % order.match.nth:
@@ -92,5 +102,6 @@ def bend(plan: Sequence[PlannedStep], fault: Order | None) -> tuple[PlannedStep,
     return tuple(PlannedStep(step.status, step.after + late, step.code, step.posts if posts is None else posts) for step in plan)
 
 
-def _matches(match: Match, channel: ChannelName, to: str) -> bool:
-    return match.channel in (None, channel) and match.to in (None, to) and (match.to_prefix is None or to.startswith(match.to_prefix))
+def _matches(match: Match, channel: ChannelName, to: str, api: str) -> bool:
+    here = match.channel in (None, channel) and match.api in (None, api)
+    return here and match.to in (None, to) and (match.to_prefix is None or to.startswith(match.to_prefix))

@@ -7,11 +7,13 @@ import fcntl
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from ops.carrier.records import Accepted, Record
+from ops.carrier.records import Accepted, Record, Refused
 
 Apply = Callable[[Record, int, int], None]
 """Told of every record in the order of the file, with its offset and length: once at the start for old ones, then as they are written."""
@@ -31,9 +33,11 @@ class JournalFailed(Exception):
 class Journal:
     """The file and its writer. Records handed over while a write is under way share the next write and its fsync."""
 
-    def __init__(self, path: Path, apply: Apply) -> None:
-        """Lock and read ``path``, made when absent. Raises JournalUnusable."""
+    def __init__(self, path: Path, apply: Apply, clock: Callable[[], datetime] | None = None) -> None:
+        """Lock and read ``path``, made when absent. What is asked of the carrier is noted with the moment of ``clock``. Raises
+        JournalUnusable."""
         self.path = path
+        self._clock = clock
         self._apply = apply
         self._waiting: list[tuple[tuple[Record, ...], asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -50,10 +54,15 @@ class Journal:
         if not records:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((records, done))
+        self._waiting.append((tuple(map(self._stamped, records)), done))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_waiting())
         await done
+
+    def _stamped(self, record: Record) -> Record:
+        if self._clock is None or not isinstance(record, (Accepted, Refused)):
+            return record
+        return replace(record, clock=self._clock())
 
     def read(self, offset: int, length: int) -> Accepted:
         """The accepted message at this place of the file."""

@@ -10,9 +10,12 @@ from datetime import datetime
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from ops.carrier.faults import Faults, Order
+from ops.carrier.bounces import API as BOUNCE
+from ops.carrier.bounces import CALLBACK
+from ops.carrier.faults import Faults, Order, bend
 from ops.carrier.journal import Journal, JournalFailed
-from ops.carrier.outcomes import mail_reply
+from ops.carrier.outcomes import mail_plan, mail_reply
+from ops.carrier.receipts import Receipts
 from ops.carrier.records import Accepted, Refused
 
 _FAULT_REPLIES = {
@@ -32,6 +35,9 @@ class MailServer:
     faults: Faults
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    receipts: Receipts
+    back_after: float
+    """Seconds until a mail to an address reserved for it comes back."""
     _open: weakref.WeakSet[SMTP] = field(default_factory=weakref.WeakSet)
 
     def connection(self) -> SMTP:
@@ -81,6 +87,8 @@ class MailServer:
             await self.journal.append(*mails)
         except JournalFailed:
             return _NO_ROOM
+        for mail in mails:
+            self.receipts.follow(mail.id)
         return await _hold_and_cut(server, fault) if fault else f"250 2.0.0 OK {mails[0].id}"
 
     async def handle_exception(self, error: Exception) -> str:
@@ -89,6 +97,8 @@ class MailServer:
 
     def _accepted(self, envelope: Envelope, address: str, fault: Order | None) -> Accepted:
         content = envelope.original_content or b""
+        steps = mail_plan(address, self.back_after)
+        back = bend(steps, self.faults.for_receipts("email", address)) if steps else ()
         return Accepted(
             id=self.new_id(),
             at=self.now(),
@@ -97,6 +107,9 @@ class MailServer:
             sender=envelope.mail_from or "",
             raw=content.decode("latin-1"),
             fault=fault.kind if fault else None,
+            plan=back,
+            callback=CALLBACK if back else None,
+            api=BOUNCE if back else "",
         )
 
     async def _refuse(self, envelope: Envelope, address: str, code: int, text: str, fault: str | None = None) -> str:

@@ -17,7 +17,8 @@ NNN  refused at once                                        NNN  accepted, then
 
 200: sent, and never any word of delivery. 201: the receipt of *delivered* comes before that of *sent*. 202: every receipt comes twice.
 Any other number is delivered. Mail: a local part ``refuse-550`` or ``later-451`` (any 5xx, 4xx) is answered so at RCPT, ``data-554`` (any
-4xx, 5xx) after the text; every other address is accepted.
+4xx, 5xx) after the text. ``bounce-511`` (any 4xx, 5xx) is accepted and comes back as undeliverable (5.1.1), ``delay-447`` as delayed;
+every other address is accepted and that is all.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _E164 = re.compile(r"\+[1-9]\d{6,14}")
 _ALPHANUMERIC_SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &+_-]{1,11}")
 _SHORT_CODE = re.compile(r"\d{3,8}")
 _SERVICE = re.compile(r"MG[0-9a-f]{32}")
+_MAIL_BACK = re.compile(r"(bounce|delay)-([45]\d\d)(?=[@+.-])")
 _MAIL_REPLY = re.compile(r"(refuse-5|later-4|data-[45])(\d\d)(?=[@+.-])")
 
 _TWILIO_TO = {1: 21211, 2: 21612, 3: 21408, 4: 21610, 9: 21614}
@@ -119,6 +121,12 @@ def mail_reply(address: str, when: str) -> int | None:
     if not found or (found[1].startswith("data")) != (when == "data"):
         return None
     return int(found[1][-1] + found[2])
+
+
+def mail_plan(address: str, after: float) -> tuple[PlannedStep, ...]:
+    """The report a mail to this address is reserved for; empty: none."""
+    found = _MAIL_BACK.match(address.lower())
+    return (PlannedStep("failed" if found[1] == "bounce" else "sent", after, int(found[2])),) if found else ()
 
 
 def _check_sender(sender: str, to: str) -> Problem | None:

@@ -76,6 +76,9 @@ def message_json(message: Accepted, entry: Entry) -> dict[str, Any]:
         "code": entry.code,
         "fault": message.fault,
         "headers": letter.headers,
+        "template": message.template,
+        "clock": message.clock and message.clock.isoformat(),
+        "api": message.api or ("twilio" if message.channel == "sms" else ""),
     }
 
 
@@ -128,14 +131,15 @@ class Reading:
         shown = message_json(message, entry)
         frame = _FRAME_HEAD + shown["html"] if shown["html"] else ""
         links = list(dict.fromkeys(_LINK.findall(shown["body"] + " " + shown["html"].replace("&amp;", "&"))))
-        return self._html("message.html", request, m=shown, at=local_time(message.at), encoding=message.encoding, frame=frame, links=links)
+        at, rated = local_time(message.at), self._register.rated(entry.id)
+        return self._html("message.html", request, m=shown, at=at, rated=rated, encoding=message.encoding, frame=frame, links=links)
 
     async def json(self, request: web.Request) -> web.Response:
         """``?channel=&to=&after=&limit=``: with ``after`` (an ``n``) the next ones, oldest first; without, the newest first."""
         query, limit = request.query, min(_number(request.query.get("limit")) or 100, _MOST)
         channel, to, after = query.get("channel", ""), query.get("to", ""), _number(query.get("after"))
         if channel and channel not in get_args(ChannelName):
-            return web.json_response({"error": "channel must be sms or email"}, status=400)
+            return web.json_response({"error": f"channel must be one of {', '.join(get_args(ChannelName))}"}, status=400)
         entries: Iterable[Entry] = self._register.before() if after is None else self._register.after(after)
         chosen = (entry for entry in entries if channel in ("", entry.channel) and to in ("", entry.to))
         body = []
@@ -152,7 +156,12 @@ class Reading:
 
     async def health(self, _: web.Request) -> web.Response:
         return web.json_response(
-            {"ok": True, "messages": len(self._register), "refused": self._register.refused, "open": len(self._register.open)}
+            {
+                "ok": True,
+                "messages": len(self._register),
+                "refused": self._register.refused,
+                "open": len(self._register.open) + len(self._register.ratings),
+            }
         )
 
     def _search(self, q: str, before: int | None) -> Iterator[Entry]:
@@ -165,7 +174,7 @@ class Reading:
 
     def _row(self, entry: Entry) -> Row:
         message = self._read(entry)
-        text = message.body if message.channel == "sms" else parse(message.raw).subject
+        text = parse(message.raw).subject if message.channel == "email" else message.body
         excerpt = text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
         return Row(entry.id, local_time(entry.at), entry.channel, entry.to, excerpt, entry.state, entry.code)
 

@@ -11,22 +11,28 @@ import base64
 import hashlib
 import hmac
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
 from ops.carrier.journal import Journal, JournalFailed
-from ops.carrier.records import Accepted, PlannedStep, Step, Told
+from ops.carrier.records import Accepted, PlannedStep, Rated, Step, Told
 from ops.carrier.register import Register
 
 API_VERSION = "2010-04-01"
 _POSTERS = 16
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 30.0
 _TRY_AGAIN = frozenset({408, 425, 429})
+
+Speech = Callable[[Accepted, str, int | None], tuple[bytes, Mapping[str, str]]]
+"""How a provider reports: a message, the status it reached, its code → body and headers of the POST."""
+Way = Callable[[aiohttp.ClientSession, Accepted, str, int | None], Awaitable[int]]
+"""How a provider reports that does not POST: it does so itself; the receiver's status. Raises as aiohttp does, or OSError."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,10 @@ class Receipts:
     """Runs the plans of open messages."""
 
     def __init__(self, journal: Journal, register: Register, token: str, retries: int, now: Callable[[], datetime]) -> None:
-        self._journal, self._register, self._token, self._retries, self._now = journal, register, token, retries, now
+        self._journal, self._register, self._retries, self._now = journal, register, retries, now
+        self.speeches: dict[str, Speech] = {"": partial(_twilio_form, token)}
+        self.ways: dict[str, Way] = {}
+        """Both by ``Accepted.api``."""
         self._due: list[tuple[str, PlannedStep]] = []
         self._wake = asyncio.Event()
         self._posts: asyncio.Queue[Post] = asyncio.Queue()
@@ -88,6 +97,14 @@ class Receipts:
             self.follow(message_id)
             for status, count in message.posts_left():
                 self._owe(message_id, status, message.callback, count)
+        for rating in list(self._register.ratings.values()):
+            self.rated(rating)
+
+    def rated(self, rating: Rated) -> None:
+        """Report a rating that is in the journal."""
+        entry = self._register.get(rating.id)
+        if entry is not None:
+            self._owe(rating.id, rating.status, self._journal.read(entry.offset, entry.length).callback, rating.posts)
 
     def follow(self, message_id: str) -> None:
         """Have the remaining steps of an accepted message happen in their time."""
@@ -176,14 +193,12 @@ class Receipts:
         if entry is None or self._session is None:
             raise LookupError(f"The carrier owes a receipt for {post.id}, which its journal does not have; start it again.")
         message = self._journal.read(entry.offset, entry.length)
-        form = callback_form(message, post.status, entry.code if entry.state == post.status else None)
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
-            "X-Twilio-Signature": signature(self._token, post.url, form),
-            "User-Agent": "TwilioProxy/1.1",
-        }
+        code = entry.code if entry.state == post.status else None
         try:
-            async with self._session.post(post.url, data=urlencode(form), headers=headers, allow_redirects=False) as response:
+            if message.api in self.ways:
+                return await self.ways[message.api](self._session, message, post.status, code)
+            data, headers = self.speeches[message.api](message, post.status, code)
+            async with self._session.post(post.url, data=data, headers=headers, allow_redirects=False) as response:
                 return response.status
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
@@ -195,6 +210,15 @@ class Receipts:
                 return await self._journal.append(*records)
             except JournalFailed:
                 await asyncio.sleep(1.0)
+
+
+def _twilio_form(token: str, message: Accepted, status: str, code: int | None) -> tuple[bytes, Mapping[str, str]]:
+    form = callback_form(message, status, code)
+    return urlencode(form).encode(), {
+        "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+        "X-Twilio-Signature": signature(token, message.callback or "", form),
+        "User-Agent": "TwilioProxy/1.1",
+    }
 
 
 def callback_form(message: Accepted, status: str, code: int | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The lines of the carrier's journal: JSON, one object a line, told apart by ``kind``. Times are real and in UTC."""
+"""The lines of the carrier's journal: JSON, one object a line, told apart by ``kind``. Times are real and in UTC, but for ``clock``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-ChannelName = Literal["sms", "email"]
+ChannelName = Literal["sms", "email", "zns"]
 
 FINAL_STATUSES = frozenset({"delivered", "undelivered", "failed"})
 
@@ -41,6 +41,14 @@ class Accepted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"
     """Of a mail: its octets as received, one character each (latin-1)."""
     fault: str | None = None
     """The ordered fault that met this message, if any."""
+    api: str = ""
+    """Whose language its receipts are in; empty: Twilio's."""
+    template: str = ""
+    """Of a Zalo message: the template's id. Its body lists what was filled in."""
+    tracking: str = ""
+    """Of a Zalo message: the sender's own mark, which comes back with every event."""
+    clock: datetime | None = None
+    """By the installation's clock, which the carrier reads itself: in time-lapse another moment than ``at``."""
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="step"):
@@ -72,6 +80,19 @@ class Refused(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind",
     """HTTP status or SMTP reply code; 0 when no answer was given."""
     code: int | None = None
     fault: str | None = None
+    clock: datetime | None = None
 
 
-Record = Accepted | Step | Told | Refused
+class Rated(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="rated"):
+    """Somebody tapped a rating in a Zalo message; it is reported ``posts`` times under the name ``status`` (rating-1, rating-2…)."""
+
+    id: str
+    at: datetime
+    status: str
+    rate: int
+    note: str = ""
+    feedbacks: tuple[str, ...] = ()
+    posts: int = 1
+
+
+Record = Accepted | Step | Told | Refused | Rated

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ops.carrier.records import Accepted, ChannelName, PlannedStep, Record, Refused, Step, Told
+from msgspec.structs import replace
+
+from ops.carrier.records import Accepted, ChannelName, PlannedStep, Rated, Record, Refused, Step, Told
 
 _RANK = {"queued": 0, "accepted": 0, "sent": 1, "delivered": 2, "undelivered": 2, "failed": 2}
 
@@ -57,6 +59,9 @@ class Register:
     def __init__(self) -> None:
         self.open: dict[str, Open] = {}
         self.refused = 0
+        self.ratings: dict[tuple[str, str], Rated] = {}
+        """By message and name, with the reports still owed."""
+        self._rated: Counter[str] = Counter()
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
         self._by_to: dict[tuple[ChannelName, str], list[int]] = {}
@@ -71,6 +76,10 @@ class Register:
                 self._tell(record)
             case Refused():
                 self.refused += 1
+            case Rated():
+                self._rated[record.id] += 1
+                if record.posts:
+                    self.ratings[record.id, record.status] = record
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -98,7 +107,7 @@ class Register:
 
     def _accept(self, record: Accepted, offset: int, length: int) -> None:
         n = len(self._entries) + 1
-        state = "queued" if record.channel == "sms" else "accepted"
+        state = "accepted" if record.channel == "email" else "queued"
         entry = Entry(n, record.id, record.at, record.channel, record.to, state, None, record.at, None, offset, length)
         self._entries.append(entry)
         self._by_id[record.id] = entry
@@ -115,8 +124,16 @@ class Register:
         self.open[record.id].done.add(record.status)
         self._close_if_done(record.id)
 
+    def rated(self, message_id: str) -> int:
+        """How often a message was rated."""
+        return self._rated[message_id]
+
     def _tell(self, record: Told) -> None:
-        if record.id in self.open:
+        rating = self.ratings.pop((record.id, record.status), None)
+        if rating is not None:
+            if rating.posts > 1:
+                self.ratings[record.id, record.status] = replace(rating, posts=rating.posts - 1)
+        elif record.id in self.open:
             self.open[record.id].told[record.status] += 1
             self._close_if_done(record.id)
 

@@ -26,6 +26,7 @@ from ops.carrier.receipts import API_VERSION, Receipts
 from ops.carrier.records import Accepted, Refused
 from ops.carrier.register import Entry, Register
 
+API = "twilio"
 _ACCOUNT = re.compile(r"AC[0-9a-f]{32}")
 _MAX_PAGE = 1000
 _DEFAULT_PAGE = 50
@@ -65,7 +66,7 @@ class TwilioApi:
         if account is None:
             return await self._refuse({}, problem(20003))
         form = dict(parse_qsl(await request.text(), keep_blank_values=True))
-        fault = self.faults.for_request("sms", form.get("To", ""))
+        fault = self.faults.for_request("sms", form.get("To", ""), API)
         if fault is not None and fault.kind != "timeout_after":
             return await self._fail(form, fault)
         wrong = check(form)

@@ -5,22 +5,23 @@ For the quality office and operations: where the public would see less, the comm
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from dashboard.view import figures_json, question, view
 from hailong.domain.alert_sentences import listed
 from hailong.domain.units import LOCAL
 from hailong.ports import Claimed, Permanent
-from hailong.settings import Settings
 from ops import rebuild as rebuilding
 from ops import setup as setting_up
 from ops.cli.door import Data, Json, existing, print_json, say, settings_of, wired
+from ops.cli.rights import import_optouts
+from ops.cli.tables import print_table
 from ops.local.refusal import Refusal
 from ops.wiring import Wiring
 from producers.desk import Desk
@@ -30,15 +31,21 @@ from producers.registry import Registrar, read_units
 from sinks.clickhouse.connection import translated
 from sinks.clickhouse.queries import ClickHouseFigures
 
+_FIGURES: Final = ("unit", "n", "rate", "95 %", "ended", "asked", "reached", "answered")
 _OFFICE_ONLY: Final = "For the quality office: units with few answers are shown here as well; do not publish."
+_WHOLE: Final = (
+    "For the quality office and operations: nothing leaves this machine, so addresses and links are shown whole; do not publish."
+)
+_MASKED: Final = "For the quality office and operations: a channel is live, so addresses are masked and links left out; do not publish."
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    imports = typer.Typer(no_args_is_help=True, help="Take dossiers, units or targets from a file.")
+    imports = typer.Typer(no_args_is_help=True, help="Take dossiers, units, targets or opt-outs from a file.")
     imports.command("dossiers")(import_dossiers)
     imports.command("units")(import_units)
     imports.command("targets")(import_targets)
+    imports.command("optouts")(import_optouts)
     app.add_typer(imports, name="import")
     app.command()(figures)
     app.command()(outcomes)
@@ -61,14 +68,15 @@ def import_dossiers(
     as_if_on_time: Annotated[
         bool, typer.Option("--as-if-on-time", help="take each line as if it had come on the day it ended (tries)")
     ] = False,
-    report: Annotated[Path | None, typer.Option(help="where refused lines are reported [default: FILE.refused.csv]")] = None,
+    report: Annotated[Path | None, typer.Option(help="where refused lines are reported (default: FILE.refused.csv)")] = None,
     as_json: Json = False,
 ) -> None:
     """Take dossiers from a file. The same file twice changes nothing. Exit code 1 when a line was refused."""
     with wired(ctx, data) as w:
-        if as_if_on_time and not _only_carrier(w.settings):
+        if as_if_on_time and not w.out.only_carrier:
             raise Refusal(
-                "--as-if-on-time is refused while a channel is live: people would be asked about old dossiers. Try it on a local stack.",
+                "--as-if-on-time is refused where a message could leave the carrier: people would be asked about old dossiers. "
+                "Try it on a local stack.",
                 wrong_use=True,
             )
         publisher = w.publisher("import")
@@ -83,12 +91,6 @@ def import_dossiers(
         for sentence in done.sentences():
             say(sentence)
     raise typer.Exit(0 if done.complete else 1)
-
-
-def _only_carrier(settings: Settings) -> bool:
-    """Whether messages stay on this machine."""
-    local = ("127.0.0.1", "localhost", "::1")
-    return settings.smtp_host in local and bool(settings.carrier_url) and settings.twilio_base_url == settings.carrier_url
 
 
 def import_units(
@@ -155,15 +157,14 @@ def figures(
         print_json(document)
         return
     say(_OFFICE_ONLY)
-    table = Table("unit", "n", "rate", "95 %", "ended", "asked", "reached", "answered", title=f"as of {document['as_of']}")
-    for row in document["rows"]:
-        rate = "few" if row["suppressed"] else f"{100 * row['rate']:.1f} %"
-        span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"
-        table.add_row(
-            row["name"],
-            *(str(v if v is not None else "") for v in (row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"])),
-        )
-    Console().print(table)
+    print_table(_FIGURES, map(_figures_row, document["rows"]), title=f"as of {document['as_of']}")
+
+
+def _figures_row(row: Mapping[str, Any]) -> list[str]:
+    rate = "few" if row["suppressed"] else f"{100 * row['rate']:.1f} %"
+    span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"
+    values = (row["name"], row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"])
+    return ["" if value is None else str(value) for value in values]
 
 
 def outcomes(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None:
@@ -174,9 +175,9 @@ def outcomes(ctx: typer.Context, data: Data = None, as_json: Json = False) -> No
         print_json(document)
         return
     kept = sum(document["not_asked"].values())
-    say(f"{document['valid']:,} valid dossiers: {document['asked']:,} asked, {document['waiting']:,} waiting, {kept:,} not asked")
-    for reason, n in document["not_asked"].items():
-        say(f"  {reason}: {n:,}")
+    told = [f"{document['valid']:,} valid dossiers: {document['asked']:,} asked, {document['waiting']:,} waiting, {kept:,} not asked"]
+    told += [f"  {reason}: {n:,}" for reason, n in document["not_asked"].items()]
+    sys.stdout.write("\n".join(told) + "\n")
 
 
 def alerts(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None:
@@ -186,9 +187,9 @@ def alerts(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None
     if as_json:
         print_json(document)
         return
-    for alert in document:
-        say(f"{alert['state']:>8}  {alert['raised_at']}  {alert['sentence_en']}")
-    if not document:
+    if document:
+        print_table(("state", "raised at", "sentence"), [[a["state"], str(a["raised_at"]), a["sentence_en"]] for a in document])
+    else:
         say("No alert was ever raised.")
 
 
@@ -199,23 +200,27 @@ def outbox(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Messages as hailong knows them: to whom (masked), what it says, where it stands."""
+    """Messages as hailong knows them, newest first: to whom, what it says, its link, where it stands.
+
+    For the quality office and operations. Where messages stay on this machine (a local stack) they are shown whole; while a channel is
+    live, addresses are masked and links left out.
+    """
     with wired(ctx, data) as w, w.ledger("cli").read() as reader:
         document = [_message(w, claimed, at) for claimed, at in reader.messages(state, limit)]
+        whole = w.out.only_carrier
+    say(_WHOLE if whole else _MASKED)
     if as_json:
         print_json(document)
         return
-    table = Table("at", "channel", "to", "state", "subject or first words")
-    for m in document:
-        table.add_row(m["at"], m["channel"], m["to"], m["state"], m["subject"] or m["body"][:60])
-    Console().print(table)
+    rows = [[m["at"], m["channel"], m["to"], m["state"], m["subject"] or m["body"]] for m in document]
+    print_table(("at", "channel", "to", "state", "subject or text"), rows)
 
 
 def _message(w: Wiring, claim: Claimed, state: str) -> dict[str, Any]:
     """Where messages stay on this machine they are shown whole; else without what reaches or names a person."""
     made = w.compose(claim)
     link = f"{w.settings.survey_url.rstrip('/')}/{made.token}" if claim.kind == "invitation" else ""
-    whole = _only_carrier(w.settings)
+    whole = w.out.only_carrier
     body = made.text if whole else made.text.replace(made.token, "…")
     return {
         "id": claim.claim_id, "at": claim.claimed_at.astimezone(LOCAL).isoformat(timespec="seconds"), "channel": claim.channel,
@@ -258,10 +263,11 @@ def sql(ctx: typer.Context, query: str, data: Data = None, as_json: Json = False
     if as_json:
         print_json(rows)
         return
-    table = Table(*result.column_names)
-    for row in result.result_rows:
-        table.add_row(*(str(v.astimezone(LOCAL).isoformat()) if isinstance(v, datetime) and v.tzinfo else str(v) for v in row))
-    Console().print(table)
+    print_table(result.column_names, [list(map(_cell, row)) for row in result.result_rows])
+
+
+def _cell(value: Any) -> str:
+    return value.astimezone(LOCAL).isoformat() if isinstance(value, datetime) and value.tzinfo else str(value)
 
 
 def setup(ctx: typer.Context, data: Data = None) -> None:

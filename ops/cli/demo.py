@@ -15,13 +15,14 @@ import httpx
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from dashboard.view import figures_json, question, view
 from hailong.domain.units import LOCAL
+from ops.cli.tables import print_table
 from ops.demo import OVERRIDES, RATE, Agenda, pass_year, settled, write_notice
 from ops.local.refusal import Refusal
 from ops.local.stack import Stack
+from ops.people import first_link
 from ops.wiring import Wiring
 from producers.simulator import NOTE, Plan, year
 from sinks.clickhouse.queries import ClickHouseFigures
@@ -43,7 +44,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="of people, days and answers")] = 7,
     days: Annotated[int, typer.Option(min=30, max=730, help="so many days pass")] = 365,
     port_base: Annotated[int, typer.Option(help="first of the eight ports")] = PORT_BASE,
-    data: Annotated[Path | None, typer.Option(help="folder of its data, made anew [default: HOME/demo]")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of its data, made anew (default: HOME/demo)")] = None,
 ) -> None:
     """Let a year of Lạc Sơn pass on this machine: real parts, simulated people; nothing leaves the machine."""
     folder = (data or ctx.obj.home / "demo").absolute()
@@ -105,7 +106,7 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
         outcomes, alerts = reader.outcomes(), reader.alerts(history=True)
     store = ClickHouseFigures(wiring.clickhouse(), stack.settings.registry_id, stack.settings.default_target)
     shown = figures_json(view(store, question({}), store.version(), 1, wiring.clock.now().date()))
-    _OUT.print(_figures(shown))
+    _print_figures(shown)
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in outcomes["not_asked"].items())
     _say(f"{outcomes['valid']:,} dossiers ended: {outcomes['asked']:,} asked, {outcomes['waiting']:,} waiting, not asked: {reasons}.")
     for alert in alerts:
@@ -115,16 +116,18 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
     _say(f"\nThe seeded commune fell on {plan.falls_on:%d/%m/%Y}. {seconds:.0f} s in all.")
     for name, what in (("dashboard", "Officers' page"), ("carrier", "Messages"), ("intake", "Intake"), ("survey", "Survey site")):
         _say(f"{what:16} {a[name]}")
+    if made := first_link(stack.settings):
+        _say(f"{'To sign in':16} {made[1]}\n{'':16} sets the password of the login {made[0]}, once, within 24 hours")
 
 
-def _figures(shown: dict[str, Any]) -> Table:
-    table = Table("unit", "n", "satisfied", "95 %", "ended", "asked", "reached", "answered", title=f"as of {shown['as_of']}")
+def _print_figures(shown: dict[str, Any]) -> None:
+    rows = []
     for row in shown["rows"]:
         span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f} %"
         rate = "too few" if row["suppressed"] else f"{100 * row['rate']:.1f} %"
         counts = (row[k] if row[k] is not None else "<10" for k in ("ended", "asked", "reached", "answered"))
-        table.add_row(row["name"], str(row["n"] if row["n"] is not None else "<10"), rate, span, *map(str, counts))
-    return table
+        rows.append((row["name"], str(row["n"] if row["n"] is not None else "<10"), rate, span, *map(str, counts)))
+    print_table(("unit", "n", "satisfied", "95 %", "ended", "asked", "reached", "answered"), rows, title=f"as of {shown['as_of']}")
 
 
 async def _mail(stack: Stack, units: list[str]) -> None:

@@ -27,19 +27,19 @@ from producers.upstream_file import UnreadableFile
 from sinks.ledger import VaultError
 
 _TOLD: Final = Console(stderr=True)
-Data = Annotated[Path | None, typer.Option(help="data folder of a local stack [default: HOME/data]; else the environment's settings hold")]
+Data = Annotated[Path | None, typer.Option(help="data folder of a local stack (default: HOME/data); else the environment's settings hold")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 
 
 def settings_of(ctx: typer.Context, data: Path | None) -> Settings:
-    """Those of the local stack in the data folder; without one, the environment's."""
+    """Those of the local stack in the data folder that is named or, if there is one, in the usual one; else the environment's.
+
+    Raises Refusal: the folder named is not there (wrong use), or no stack runs on it.
+    """
     folder = DataFolder(data or ctx.obj.home / "data")
-    told = folder.state().get("settings") if folder.state_file.exists() else None
-    if told is None:
-        if data is not None:
-            raise Refusal(f"The data folder {folder.path} holds no stack. Start one there: hailong up --data {folder.path}", wrong_use=True)
+    if data is None and not folder.state_file.exists():
         return ctx.obj.settings  # type: ignore[no-any-return]
-    return house.load(told)
+    return house.load(folder.state()["settings"])
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from hailong.domain.units import LOCAL
 from hailong.events import Record
 from ops.cli.door import Data, Json, print_json, say, wired
+from ops.cli.tables import print_table
+from ops.keyboard import at_the_keyboard
 from ops.local.refusal import Refusal
 
 
@@ -38,25 +38,18 @@ def listed(
     if as_json:
         print_json({"letters": letters, "paused": paused})
         return
-    table = Table("id", "at", "topic", "source", "reason", "state")
-    for one in letters:
-        table.add_row(
-            str(one["id"]),
-            one["at"].astimezone(LOCAL).isoformat(timespec="seconds"),
-            one["topic"],
-            one["source"],
-            one["reason"],
-            one["state"],
-        )
-    Console().print(table)
+    names = ("id", "at", "topic", "source", "reason", "state")
+    shown = [one | {"at": one["at"].astimezone(LOCAL).isoformat(timespec="seconds")} for one in letters]
+    print_table(names, [[str(one[name]) for name in names] for one in shown])
     for one in paused:
         say(f"Source {one['source']} is paused: {one['reason']}. `hailong deadletters resume {one['source']}` takes from it again.")
 
 
 def show(ctx: typer.Context, letter: int, data: Data = None) -> None:
-    """The original bytes of a dead letter. They may name a person: look only when you must."""
-    with wired(ctx, data) as w, w.ledger("cli").read() as reader:
-        found = reader.open_dead(letter)
+    """The original bytes of a dead letter. They may name a person: look only when you must; that you did stands in the audit trail."""
+    with wired(ctx, data) as w, w.ledger("cli").begin() as tx:
+        found = tx.open_dead(letter)
+        tx.audited(at_the_keyboard(), "dead_letter_seen", f"dead_letter:{letter}")
     if found is None:
         raise Refusal(f"There is no dead letter {letter}. `hailong deadletters list --all` shows them.", wrong_use=True)
     say(f"{found[0].topic}: {found[0].reason}")
@@ -72,6 +65,7 @@ def replay(ctx: typer.Context, letter: int, data: Data = None) -> None:
             if found is None or not tx.settle_dead(letter, "replayed"):
                 raise Refusal(f"Dead letter {letter} does not wait. `hailong deadletters list` shows those that do.", wrong_use=True)
             dead, value = found
+            tx.audited(at_the_keyboard(), "dead_letter_replayed", f"dead_letter:{letter}", {"topic": dead.topic})
             tx.put_records([(f"replay:{letter}:{w.clock.now().isoformat()}", Record(dead.topic, b"replay", value, ()))])
         publisher.publish([row.record for row in tx.written])
         ledger.published([row.id for row in tx.written])
@@ -84,6 +78,7 @@ def drop(ctx: typer.Context, letter: int, data: Data = None) -> None:
     with wired(ctx, data) as w, w.ledger("cli").begin() as tx:
         if not tx.settle_dead(letter, "dropped"):
             raise Refusal(f"Dead letter {letter} does not wait. `hailong deadletters list` shows those that do.", wrong_use=True)
+        tx.audited(at_the_keyboard(), "dead_letter_dropped", f"dead_letter:{letter}")
     say(f"Dead letter {letter} is dropped.")
 
 
@@ -92,4 +87,5 @@ def resume(ctx: typer.Context, source: str, data: Data = None) -> None:
     with wired(ctx, data) as w, w.ledger("cli").begin() as tx:
         if not tx.resume_source(source, w.clock.now()):
             raise Refusal(f"Source {source} is not paused. `hailong deadletters list` shows those that are.", wrong_use=True)
+        tx.audited(at_the_keyboard(), "source_resumed", f"source:{source}")
     say(f"Source {source} is taken from again.")

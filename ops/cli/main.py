@@ -21,7 +21,13 @@ from ops.local.refusal import Refusal
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "ops.cli.stack": ("up", "down", "status", "settings", "doctor"),
     "ops.cli.data": ("import", "figures", "outcomes", "alerts", "outbox", "rebuild", "sql", "setup"),
+    "ops.cli.draw": ("draw",),
     "ops.cli.letters": ("deadletters",),
+    "ops.cli.message": ("message",),
+    "ops.cli.people": ("accounts", "audit"),
+    "ops.cli.rights": ("rights",),
+    "ops.cli.running": ("live", "provider", "stuck", "costs"),
+    "ops.cli.why": ("why",),
     "ops.cli.proof": ("prove",),
     "ops.cli.bench": ("bench",),
     "ops.cli.demo": ("demo",),

@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 
 from ops.local.refusal import Refusal
-from ops.proof.breaks import BREAKS
+from ops.proof import asked as asking
+from ops.proof.breaks import ASKED_BREAKS, BREAKS
 from ops.proof.crash import Plan, prove
 
 _TOLD: Final = Console(stderr=True)
@@ -24,11 +25,12 @@ def register(app: typer.Typer) -> None:
     proofs = typer.Typer(no_args_is_help=True, help="Break the running system on purpose and check its promises.")
     proofs.callback()(_proofs)
     proofs.command("crash")(crash)
+    proofs.command("asked")(asked)
     app.add_typer(proofs, name="prove")
 
 
 def _proofs() -> None:
-    """A callback, so that `prove` stays a group with one command in it."""
+    """A callback, so that `prove` is a group of commands."""
 
 
 def crash(
@@ -43,7 +45,26 @@ def crash(
     """kill -9 any process under load; then check outcomes, messages, answers, figures and privacy. Exit code 1 when harm was found."""
     if broken and broken not in BREAKS:
         raise Refusal(f"--break {broken}: no such safeguard. One of {', '.join(BREAKS)}.", wrong_use=True)
-    report = asyncio.run(prove(Plan(kills, seed, broken), ctx.obj.home, port_base, _say, data))
+    _end(asyncio.run(prove(Plan(kills, seed, broken), ctx.obj.home, port_base, _say, data)), as_json)
+
+
+def asked(
+    ctx: typer.Context,
+    days: Annotated[int, typer.Option(min=7, max=28, help="dossiers come in on so many days; time goes on until nothing waits")] = 14,
+    kills: Annotated[int, typer.Option(min=0, help="so many kill -9")] = 2,
+    seed: Annotated[int, typer.Option(help="of the dossiers, the people and the kills")] = 1,
+    broken: Annotated[str, typer.Option("--break", help=f"switch a safeguard off and find the harm: {' | '.join(ASKED_BREAKS)}")] = "",
+    port_base: Annotated[int, typer.Option(help="first of the eight ports")] = PORT_BASE,
+    data: Annotated[Path | None, typer.Option(help="keep the stack's data here (a new folder)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+) -> None:
+    """A fortnight around Tết in time-lapse; then check hours, cap, opt-outs, reminders, money, claims. Exit code 1 when harm was found."""
+    if broken and broken not in ASKED_BREAKS:
+        raise Refusal(f"--break {broken}: no such safeguard. One of {', '.join(ASKED_BREAKS)}.", wrong_use=True)
+    _end(asyncio.run(asking.prove(asking.Plan(seed, days, kills, broken), ctx.obj.home, port_base, _say, data)), as_json)
+
+
+def _end(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     else:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +72,17 @@ def _jars(premises: Premises) -> Iterator[Finding]:
 
 def _writable(premises: Premises) -> Iterator[Finding]:
     for name, folder in (("home", premises.home), ("data", premises.data.path)):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        ok = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-        advice = "" if ok else f": this user may not write in {there}. Give it the right, or choose another folder."
-        yield Finding(f"writable {name}", ok, f"{folder}{advice}")
+        there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        try:
+            with tempfile.TemporaryDirectory(prefix=".hailong-", dir=there):  # asking for rights is not enough: /proc grants them to root
+                yield Finding(f"writable {name}", True, str(folder))
+        except OSError as fault:
+            advice = f"nothing can be made in {there} ({fault.strerror}). Give this user the right, or choose another folder."
+            yield Finding(f"writable {name}", False, f"{folder}: {advice}")
 
 
 def _room(premises: Premises) -> Iterator[Finding]:
-    there = next(path for path in (premises.data.path, *premises.data.path.parents) if path.exists())
+    there = next(path for path in (premises.data.path, *premises.data.path.parents) if os.path.exists(path))
     free = shutil.disk_usage(there).free
     ok = free >= ROOM_BYTES
     advice = "" if ok else f": less than {ROOM_BYTES / 1e9:.0f} GB. Make room, or choose another disk with --data."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ class Keys:
     """Its SHA-256, as the intake needs it."""
     twilio_token: Path
     twilio_account: Path
+    zns_secret: Path
+    zns_oa_secret: Path
+    zns_tokens: Path
+    gateway: Path
+    """Folder of the secrets of the example gateways."""
     officers: Path
 
 
@@ -36,13 +42,28 @@ def ensure(folder: Path) -> Keys:
     """Make what is not there; what is there is left as it is. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = Keys(
-        folder / "intake.key", folder / "intake_keys.toml", folder / "twilio.token", folder / "twilio.account", folder / "officers.toml"
+        folder / "intake.key",
+        folder / "intake_keys.toml",
+        folder / "twilio.token",
+        folder / "twilio.account",
+        folder / "zns.secret",
+        folder / "zns_oa.secret",
+        folder / "zns_tokens.json",
+        folder / "gateway",
+        folder / "officers.toml",
     )
     _once(keys.intake_key, secrets.token_urlsafe(32) + "\n")
     secret = keys.intake_key.read_text(encoding="ascii").strip()
     _once(keys.intake_keys, f'{SOURCE} = "{hashlib.sha256(secret.encode()).hexdigest()}"\n')
     _once(keys.twilio_token, secrets.token_hex(16) + "\n")
     _once(keys.twilio_account, "AC" + secrets.token_hex(16) + "\n")
+    _once(keys.zns_secret, secrets.token_hex(16) + "\n")
+    _once(keys.zns_oa_secret, secrets.token_hex(16) + "\n")
+    _once(keys.zns_tokens, json.dumps({"refresh_token": secrets.token_urlsafe(32)}) + "\n")
+    keys.gateway.mkdir(exist_ok=True, mode=0o700)
+    for name in ("json-example.token", "form-example.password"):  # the carrier asks all who send for the same secret
+        _once(keys.gateway / name, keys.twilio_token.read_text(encoding="ascii"))
+    _once(keys.gateway / "form-example.receipts", secrets.token_hex(16) + "\n")
     _once(keys.officers, _OFFICERS)
     return keys
 

@@ -38,6 +38,9 @@ _GIVEN_HOLDS: Final = (
     "intake_keys_file",
     "spread_minutes",
     "slot_minutes",
+    "rules_file",
+    "daily_budget",
+    "provider_rates",
 )
 """Settings a person may set for a local stack too: they hold where they differ from the default."""
 
@@ -82,6 +85,7 @@ class Stack:
         self._keeper: Supervisor | None = None
         self._governing: asyncio.Task[None] | None = None
         self._settings: Settings | None = None
+        self._days_per_second: float | None = None
 
     # --- life ----------------------------------------------------------------------------------------------------------------
 
@@ -93,7 +97,8 @@ class Stack:
         await self.stop()
 
     async def start(self) -> None:
-        """Return when every part is ready. Raises Refusal, and leaves nothing running then."""
+        """Return when every part is ready. Raises Refusal, and leaves nothing running then, nor a folder in which nothing came to be."""
+        self._check_parts()
         await asyncio.to_thread(self.folder.claim)
         try:
             await self._start()
@@ -116,6 +121,7 @@ class Stack:
         except OSError as fault:
             raise Refusal(f"The keys in {self.folder.keys} cannot be used: {fault.strerror}. Mend their rights and start again.") from fault
         self._settings = self._compose(made, clock.spec)
+        self._days_per_second = clock.days_per_second
         shutil.rmtree(self.folder.progress, ignore_errors=True)  # what another life wrote
         self.folder.progress.mkdir(mode=0o700)
         governor = self._governor(clock.file, clock.days_per_second)
@@ -199,6 +205,7 @@ class Stack:
                 "keys": str(self.folder.keys / "intake.key"),
                 "state": self._phase,
                 "clock": self.settings.clock,
+                "days_per_second": self._days_per_second,
                 "settings": house.environment(self.settings),
                 "supervisor": os.getpid(),
                 "started": self._started.isoformat(timespec="seconds"),
@@ -207,6 +214,12 @@ class Stack:
         )
 
     # --- how it is put together ----------------------------------------------------------------------------------------------
+
+    def _check_parts(self) -> None:
+        """Raises Refusal when a part is wanted that there is not."""
+        known = {"kafka", "store", "carrier", "setup", *SITES, *(f"{role}-{slot}" for role in ROLES for slot in range(self._workers[role]))}
+        if unknown := (self._parts or set()) - known:
+            raise Refusal(f"There is no part {min(unknown)}. The parts are {', '.join(sorted(known))}.", wrong_use=True)
 
     def _broker(self) -> Broker:
         folder = broker.ensure(self._home, self._progress)
@@ -229,6 +242,7 @@ class Stack:
             "intake_url": self.addresses["intake"],
             "survey_url": self.addresses["survey"],
             "dashboard_url": self.addresses["dashboard"],
+            "dashboard_loopback_only": True,
             "intake_keys_file": str(made.intake_keys),
             "officers_file": str(made.officers),
             "twilio_base_url": self.addresses["carrier"],
@@ -237,8 +251,22 @@ class Stack:
             "smtp_host": LOOPBACK,
             "smtp_port": self.ports.carrier_smtp,
             "smtp_tls": False,
+            "gateway_file": self._given.gateway_file or str(REPOSITORY / "examples" / "gateways" / "json-example.toml"),
+            "gateway_secrets_dir": made.gateway,
+            "gateway_base_url": self.addresses["carrier"],
+            "reserves": self._given.reserves or "sms=gateway",
+            "zns_base_url": self.addresses["carrier"],
+            "zns_oauth_url": self.addresses["carrier"],
+            "zns_app_id": "1000000000000000001",
+            "zns_secret_file": str(made.zns_secret),
+            "zns_oa_secret_file": str(made.zns_oa_secret),
+            "zns_token_file": made.zns_tokens,
+            "print_dir": str(data / "slips"),
+            "bounce_maildir": str(data / "carrier" / "bounces"),
             "spread_minutes": 2,  # nothing leaves this machine: people who try it should not wait for hours
             "slot_minutes": 1,
+            "ask_at_once": True,
+            "any_hour": True,
             "carrier_url": self.addresses["carrier"],
         }
         default = Settings()
@@ -261,6 +289,9 @@ class Stack:
         carrier = ["ops.carrier", "--data", str(data / "carrier")]
         carrier += ["--http-port", str(ports.carrier_http), "--smtp-port", str(ports.carrier_smtp)]
         carrier += ["--auth-token-file", str(made.twilio_token), "--account-sid", self.settings.twilio_account_sid]
+        carrier += ["--zns-app-id", self.settings.zns_app_id, "--zns-secret-file", str(made.zns_secret)]
+        carrier += ["--zns-oa-secret-file", str(made.zns_oa_secret), "--zns-webhook", self.addresses["survey"] + "/receipts/zns"]
+        carrier += ["--clock", self.settings.clock]
         everything = [
             Child("kafka", node.argv(), house.inherited(), readiness.kafka(ports.kafka), cwd=node.folder),
             self._python("store", store, readiness.http(ports.store, "/ping")),
@@ -269,10 +300,7 @@ class Stack:
             *(self._worker(role, slot) for role in ROLES for slot in range(self._workers[role])),
             *(self._site(name, port) for name, port in ports if name in SITES),
         ]
-        known = {child.name for child in everything}
-        wanted = known if self._parts is None else self._parts
-        if wanted - known:
-            raise Refusal(f"There is no part {min(wanted - known)}. The parts are {', '.join(sorted(known))}.", wrong_use=True)
+        wanted = {child.name for child in everything} if self._parts is None else self._parts
         return [replace(child, after=wanted & set(child.after)) for child in everything if child.name in wanted]
 
     def _python(self, name: str, module: list[str], ready: Ready | None = None) -> Child:

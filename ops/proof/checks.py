@@ -93,18 +93,29 @@ def _one_outcome(n: int, expected: str, slot: Any) -> Iterator[str]:
 
 
 def asked_once(e: Evidence) -> Check:
-    """Nobody two messages for one (dossier, purpose); nobody after their opt-out was confirmed."""
-    return _check("2 asked once", f"{len(e.messages)} invitations in the carrier's journal, {_confirmed(e)} opt-outs confirmed", _twice(e))
+    """Nobody two messages for one (dossier, purpose), by whatever channel or provider; nobody after their opt-out was confirmed."""
+    told = Counter(e.purpose_of.get(m.code, "nameless") for m in e.messages)
+    said = ", ".join(f"{n} {purpose}s" for purpose, n in sorted(told.items())) or "no messages"
+    return _check("2 asked once", f"{said} in the carrier's journal, {_confirmed(e)} opt-outs confirmed", [*doubles(e), *after_stop(e)])
 
 
 def _confirmed(e: Evidence) -> int:
     return sum(v.opted_out_at is not None for v in e.visits.values())
 
 
-def _twice(e: Evidence) -> Iterator[str]:
-    for code, n in Counter(e.survey_of.get(m.code, m.code) for m in e.messages).items():
+def doubles(e: Evidence) -> Iterator[str]:
+    """More than one message for a (dossier, purpose); and messages whose code belongs to none."""
+    for m in e.messages:
+        if m.code not in e.survey_of or m.code not in e.purpose_of:
+            yield f"a message by {m.channel} whose code belongs to no dossier"
+    known = ((e.survey_of[m.code], e.purpose_of[m.code]) for m in e.messages if m.code in e.survey_of and m.code in e.purpose_of)
+    for (survey, purpose), n in Counter(known).items():
         if n > 1:
-            yield f"survey {code[:8]}…: {n} messages"
+            yield f"survey {survey[:8]}…: {n} messages of the kind {purpose}"
+
+
+def after_stop(e: Evidence) -> Iterator[str]:
+    """Messages after the page had confirmed, without reserve, that none would come."""
     stopped: dict[str, datetime] = {}
     for m in e.messages:
         v = e.visits.get(m.code)
@@ -121,26 +132,40 @@ def _twice(e: Evidence) -> Iterator[str]:
 def asked_have_message(e: Evidence) -> Check:
     """Everybody asked has their message, or is a named unknown; no message without an asked dossier."""
     unknown = sum(c.state == "unknown" for c in e.claims)
-    said = (
-        f"{sum(s.outcome == 'asked' for s in e.slots.values())} asked, {unknown} unknown after {_sending_kills(e)} kills of send or carrier"
-    )
-    return _check("3 asked have it", said, _without_message(e, unknown))
+    asked = sum(s.outcome == "asked" for s in e.slots.values())
+    stopped = f"{_sending_kills(e)} kills (or sleeps) of send or carrier and {unanswered(e)} unanswered calls"
+    said = f"{asked} asked, {unknown} unknown after {stopped}"
+    return _check("3 asked have it", said, [*without_message(e), *too_many_unknown(e)])
 
 
 def _sending_kills(e: Evidence) -> int:
     return sum(n for part, n in e.killed.items() if part.startswith("send") or part == "carrier")
 
 
-def _without_message(e: Evidence, unknown: int) -> Iterator[str]:
-    reached = {e.survey_of.get(m.code) for m in e.messages}
+def unanswered(e: Evidence) -> int:
+    """Requests that the carrier met with a fault which tells the sender nothing, and did not accept: by order, and by its own journal."""
+    return sum(e.faults.get(kind, 0) for kind in ("500", "503", "timeout_before"))
+
+
+def without_message(e: Evidence) -> Iterator[str]:
+    """Asked without an invitation in the journal, and the other way round; claims that are still open."""
+    reached = {e.survey_of.get(m.code) for m in e.messages if e.purpose_of.get(m.code) == "invitation"}
     for slot in e.slots.values():
         if slot.outcome == "asked" and slot.reason is None and slot.survey_id not in reached:
             yield f"survey {slot.survey_id[:8]}…: asked, and no message in the journal"
     asked = {s.survey_id for s in e.slots.values() if s.outcome == "asked"}
-    for survey in reached - asked:
-        yield f"survey {str(survey)[:8]}…: a message, and not asked"
-    if unknown > UNKNOWN_PER_KILL * _sending_kills(e):
-        yield f"{unknown} unknown, more than {UNKNOWN_PER_KILL} for each kill of send or carrier"
+    for survey in {s for s in reached if s is not None} - asked:
+        yield f"survey {survey[:8]}…: a message, and not asked"
+    for claim in e.claims:
+        if claim.state == "claimed":
+            yield f"claim {claim.claim_id[:8]}… of {claim.purpose}: neither settled nor unknown"
+
+
+def too_many_unknown(e: Evidence) -> Iterator[str]:
+    """Unknown messages of which no receipt told: at most so many for each kill, and one for each call the carrier left unanswered."""
+    unknown = sum(c.state == "unknown" and c.reason != "no_receipt" for c in e.claims)
+    if unknown > UNKNOWN_PER_KILL * _sending_kills(e) + unanswered(e):
+        yield f"{unknown} unknown, more than {UNKNOWN_PER_KILL} for each kill of send or carrier and {unanswered(e)} unanswered calls"
 
 
 # --- 4

@@ -33,11 +33,17 @@ class Visit:
     posted: int = 0
     """Submissions of Q0 that left this side, whatever came back."""
     thanked: bool = False
+    thanked_at: datetime | None = None
+    """Real time at which the thanks were read."""
     gave_reasons: bool = False
     opted_out_at: datetime | None = None
     """Real time at which the page confirmed, without reserve, that no message will come."""
     wanted_out: bool = False
     given_up: bool = False
+
+    def thank(self) -> None:
+        """The page gave thanks."""
+        self.thanked, self.thanked_at = True, self.thanked_at or datetime.now(UTC)
 
 
 @dataclass
@@ -110,13 +116,13 @@ async def answer(client: httpx.AsyncClient, site: str, visit: Visit, reasons: Se
     form = _Form.read(await _page(client, f"{site}/{visit.code}"))
     if form.page in ("thanks", "already"):
         # An earlier try got through although its answer was lost on the way: the page thanks for it now.
-        visit.thanked = True
+        visit.thank()
         return True
     visit.posted += 1
     told = await client.post(f"{site}{form.action}", data={"form": form.sealed, "Q0": str(visit.score)})
     if told.status_code != 303:
         return False
-    visit.thanked = True
+    visit.thank()
     if visit.score <= 3:
         await _give_reasons(client, site, visit, told.headers["location"], reasons)
     return True

@@ -7,14 +7,17 @@ dossiers and opt-outs are mixed in. Everything runs on a stack of its own in a f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import json
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +30,7 @@ from aiokafka.errors import KafkaError
 from ops import rebuild
 from ops.clock import LOCAL
 from ops.local.stack import Stack
+from ops.proof import faults
 from ops.proof.checks import Check, all_checks
 from ops.proof.citizens import Citizens
 from ops.proof.evidence import Evidence, gather
@@ -37,6 +41,7 @@ START: Final = datetime(2026, 3, 2, 9, tzinfo=LOCAL)
 """A Monday at nine."""
 OVERRIDES: Final[dict[str, Any]] = {
     "spread_minutes": 0,
+    "ask_at_once": True,
     "cap_days": 0,  # opt-outs alone must hold people's later dossiers back; the cap has proofs of its own
     "send_timeout_s": 4.0,
     "lease_s": 8.0,
@@ -45,12 +50,15 @@ OVERRIDES: Final[dict[str, Any]] = {
     "retry_base_s": 1.0,
     "commit_interval_s": 0.5,
     "kafka_session_s": 6,
+    "provider_back_after_s": 6.0,
     "dead_letter_limit": 1_000_000,
 }
 WEIGHTS: Final = {
-    "kafka": 2, "store": 2, "carrier": 2, "intake": 2, "survey": 2, "dashboard": 1, "decide-0": 3, "send-0": 4, "count-0": 3,
+    "kafka": 2, "store": 2, "carrier": 2, "intake": 2, "survey": 2, "dashboard": 1, "decide-0": 3, "send-0": 2, "send-1": 2, "count-0": 3,
     "judge-0": 2, "archive-0": 3, "timer-0": 1,
 }  # fmt: skip
+SLEEP_FROM_KILLS: Final = 4
+"""A run of so many kills is long enough for a worker to sleep over its lease in it."""
 _POISON: Final = (b"", b"{", b'{"dossier_ref": 7}', b"\xff\xfe\x00", b'{"event_id": "x", "registry_id": "y"}', b"[]", b'"asked"')
 _POISONED: Final = ("dossier.closed.v1", "dossier.reopened.v1", "survey.answered.v1")
 
@@ -90,9 +98,10 @@ class Crash:
         self._say = say
         self._chance = random.Random(plan.seed)  # noqa: S311 (a seed is the point)
         overrides = OVERRIDES | {"proof_break": plan.broken}
-        self._stack = Stack(data, home=home, port_base=port_base, clock=START.isoformat(), overrides=overrides)
+        self._stack = Stack(data, home=home, port_base=port_base, clock=START.isoformat(), overrides=overrides, workers={"send": 2})
         self._load = Load(Population(plan.seed, START))
         self._killed: Counter[str] = Counter()
+        self._kills = 0
         self._over = asyncio.Event()
 
     async def run(self) -> dict[str, Any]:
@@ -104,6 +113,7 @@ class Crash:
             stop_citizens = asyncio.Event()
             reading = asyncio.create_task(citizens.run(stop_citizens))
             work = [asyncio.create_task(w) for w in (self._post(citizens), self._files(citizens), self._poison())]
+            work += [asyncio.create_task(w) for w in self._provider_trouble()]
             await self._kill()
             self._over.set()
             await asyncio.gather(*work)
@@ -123,6 +133,7 @@ class Crash:
             )
             checks = all_checks(await gather(evidence, stack.settings, self._data))
             checks.insert(4, await self._rebuilt(stack))
+            checks += [] if self._plan.broken or not self._plan.kills else [went_over(evidence)]
         return self._report(checks, evidence, time.monotonic() - begun)
 
     def _report(self, checks: list[Check], e: Evidence, seconds: float) -> dict[str, Any]:
@@ -130,7 +141,8 @@ class Crash:
             "dossiers": len(e.sent), "confirmed": len(e.acknowledged), "refused": len(e.refused), "poison": e.poison,
             "sent_again": self._load.reposted, "reopened": len(self._load.reopened), "messages": len(e.messages),
             "thanked": sum(v.thanked for v in e.visits.values()), "opted_out": sum(v.opted_out_at is not None for v in e.visits.values()),
-            "counted": len(e.counted), "killed": dict(sorted(self._killed.items())), "seconds": round(seconds, 1),
+            "counted": len(e.counted), "killed": dict(sorted(self._killed.items())), "faults": dict(sorted(e.faults.items())),
+            "provider_changes": len(e.changes), "seconds": round(seconds, 1),
         }  # fmt: skip
         return {
             "seed": self._plan.seed, "kills": self._plan.kills, "break": self._plan.broken or None, "passed": all(c.ok for c in checks),
@@ -252,18 +264,60 @@ class Crash:
     async def _kill(self) -> None:
         await asyncio.sleep(4)
         names, weights = list(WEIGHTS), list(WEIGHTS.values())
-        done = 0
-        while done < self._plan.kills:
+        while self._kills < self._plan.kills:
             await asyncio.sleep(self._chance.expovariate(1 / self._plan.gap))
-            name = self._chance.choices(names, weights)[0]
-            try:
-                self._stack.kill(name)
-            except (LookupError, ProcessLookupError):
-                continue  # it is down already, or died this very moment
-            done += 1
-            self._killed[name] += 1
-            self._say(f"kill {done}/{self._plan.kills}: {name}")
+            self._kill_one(self._chance.choices(names, weights)[0])
         await asyncio.sleep(4)
+
+    def _kill_one(self, name: str, when: str = "") -> None:
+        if self._kills >= self._plan.kills:
+            return
+        try:
+            self._stack.kill(name)
+        except (LookupError, ProcessLookupError):
+            return  # it is down already, or died this very moment
+        self._kills += 1
+        self._killed[name] += 1
+        self._say(f"kill {self._kills}/{self._plan.kills}: {name}{when}")
+
+    # --- providers in trouble, a worker that sleeps
+
+    def _provider_trouble(self) -> list[Coroutine[Any, Any, None]]:
+        """Beside the kills; a break is looked for without it."""
+        if self._plan.broken or not self._plan.kills:
+            return []
+        return [self._fail_over()] + ([self._sleep_over_lease()] if self._plan.kills >= SLEEP_FROM_KILLS else [])
+
+    async def _fail_over(self) -> None:
+        """The main provider of SMS refuses until the reserve carries; a sender is killed meanwhile; then faults of every kind."""
+        chance = random.Random(self._plan.seed + 1)  # noqa: S311 (a seed of its own: the kills' stays as it is)
+        async with httpx.AsyncClient(base_url=self._stack.addresses["carrier"], timeout=5.0) as carrier:
+            await faults.order(carrier, faults.REFUSING)
+            if await faults.carries(self._stack.settings, "sms", faults.RESERVE, self._over):
+                await asyncio.sleep(chance.random())
+                self._kill_one(f"send-{chance.randrange(2)}", " (the reserve has taken over)")
+            await faults.clear(carrier)
+            while not self._over.is_set():
+                await faults.order(carrier, chance.choice(faults.VARIOUS))
+                await asyncio.sleep(2.0)
+            await faults.clear(carrier)
+
+    async def _sleep_over_lease(self) -> None:
+        """A worker of send is stopped, and wakes when its claims were found open and settled by the other one."""
+        chance = random.Random(self._plan.seed + 2)  # noqa: S311 (as above)
+        await asyncio.sleep(4 + 8 * chance.random())
+        name, s = f"send-{chance.randrange(2)}", self._stack.settings
+        pid = self._stack.pids().get(name)
+        if pid is None:
+            return
+        self._killed[f"{name} asleep"] += 1
+        self._say(f"{name} sleeps over its lease")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(s.lease_s + s.reconcile_after_s + 2.0)
+            finally:
+                os.kill(pid, signal.SIGCONT)
 
     async def _quiet(self, citizens: Citizens) -> None:
         """Until nothing waits, nothing is open, and the store has everything; or until patience ends (the checks will tell)."""
@@ -283,6 +337,14 @@ class Crash:
         """5: figures and alerts from the log alone equal the live ones bit for bit."""
         differences = await rebuild.check(stack.settings)
         return Check("5 rebuild", not differences, f"{len(differences)} differences", tuple(map(str, differences[:5])))
+
+
+def went_over(e: Evidence) -> Check:
+    """7: the reserve provider took over from the refusing one, and gave back."""
+    seen = [change["provider"] for change in e.changes]
+    wrong = [] if "twilio" in seen and any(p != "twilio" for p in seen) else [f"SMS were carried by, one after the other: twilio {seen}"]
+    taken = Counter(m.api for m in e.messages if m.api)
+    return Check("7 fail-over", not wrong, f"{len(seen)} changes; SMS taken by {dict(sorted(taken.items()))}", tuple(wrong))
 
 
 def mapping() -> str:

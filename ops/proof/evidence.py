@@ -6,9 +6,11 @@ Nothing of it is a summary of ours; the ledger is read only to join what it alon
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,9 @@ from ops.proof.citizens import Visit
 from ops.proof.population import Sent
 from ops.wiring import Wiring
 
+PURPOSES: Final = ("invitation", "reminder")
+CHANNELS: Final = ("sms", "email")
+"""That people of a proof can be reached by."""
 _TOKEN: Final = re.compile(r"/([0-9A-Z]{26}|[0-9A-Z]{12})(?![0-9A-Z])")
 
 
@@ -40,11 +45,18 @@ class LogRecord:
 
 @dataclass(frozen=True)
 class Message:
-    """An invitation in the carrier's journal."""
+    """An invitation or a reminder in the carrier's journal."""
 
     at: datetime
+    """Real time."""
     to: str
     code: str
+    channel: str = "sms"
+    api: str = ""
+    """Of SMS: which provider took it."""
+    segments: int = 0
+    clock: datetime | None = None
+    """The installation's time, as the carrier read it."""
 
 
 @dataclass
@@ -79,6 +91,12 @@ class Evidence:
     """Dossier code → dossier_ref."""
     survey_of: dict[str, str] = field(default_factory=dict)
     """Code of a link → survey_id."""
+    purpose_of: dict[str, str] = field(default_factory=dict)
+    """Code of a link → invitation | reminder."""
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """Kind of fault → messages to citizens that met it at the carrier and were not accepted."""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    """provider.changed facts."""
 
     def topic(self, name: str) -> Iterator[LogRecord]:
         """Records of one topic."""
@@ -89,9 +107,11 @@ async def gather(e: Evidence, settings: Settings, data: Path) -> Evidence:
     """Fill in everything that stands outside this process."""
     wiring = Wiring(settings)
     journal = carrier.read(data / "carrier" / "journal.jsonl")
-    e.messages = [m for m in map(_invitation, journal.messages) if m is not None]
+    e.messages = [m for m in map(_message, journal.messages) if m is not None]
+    e.faults = Counter(r.fault for r in journal.refused if r.fault is not None)
     e.reference = {s.item["dossier_code"]: wiring.keyed.dossier_ref("local", s.item["dossier_code"]) for s in e.sent}
     e.log = await read_log(settings)
+    e.changes = [r.value for r in e.topic("provider.changed.v1") if r.value]
     _ledger(e, wiring)
     _clickhouse(e, wiring)
     e.files = {
@@ -100,9 +120,12 @@ async def gather(e: Evidence, settings: Settings, data: Path) -> Evidence:
     return e
 
 
-def _invitation(message: dict[str, Any]) -> Message | None:
+def _message(message: dict[str, Any]) -> Message | None:
     found = _TOKEN.search(message["body"])
-    return Message(datetime.fromisoformat(message["at"]), message["to"], found[1]) if found else None
+    if found is None:
+        return None
+    at, clock = (message[name] and datetime.fromisoformat(message[name]) for name in ("at", "clock"))
+    return Message(at, message["to"], found[1], message["channel"], message["api"], message["segments"], clock)
 
 
 async def read_log(settings: Settings) -> list[LogRecord]:
@@ -125,10 +148,6 @@ async def read_log(settings: Settings) -> list[LogRecord]:
         return out
     finally:
         await consumer.stop()
-
-
-def _record(topic: str, r: Any) -> LogRecord:
-    return LogRecord(topic, r.partition, r.offset, r.key or b"", _value(topic, r.value), tuple(r.headers))
 
 
 async def _partitions(consumer: AIOKafkaConsumer, name: str) -> set[int]:
@@ -154,6 +173,8 @@ def _ledger(e: Evidence, wiring: Wiring) -> None:
         e.claims = reader.claims()
         e.dead = reader.dead_letters(("waiting", "replayed", "dropped"))
         by_hash = reader.surveys_by_code()
+    for slot, purpose, channel in product(e.slots.values(), PURPOSES, CHANNELS):
+        e.purpose_of[wiring.code_for(slot.survey_id, purpose, channel)] = purpose
     for code in {m.code for m in e.messages} | set(e.visits):
         if (survey := by_hash.get(wiring.tools.code_hash(code))) is not None:
             e.survey_of[code] = survey

@@ -42,7 +42,8 @@ MISSING: Final = Query(
     "counted records not stored",
     "SELECT number FROM numbers(1, {last:UInt64}) WHERE number NOT IN (SELECT seq FROM counted WHERE _offset < {end:UInt64}) LIMIT 5",
 )
-QUERIES: Final = (*SPAN_SUMS.values(), COMPLETE_AT, TWICE, MISSING)
+DATABASES: Final = Query("databases", "SELECT name FROM system.databases WHERE startsWith(name, {prefix:String}) ORDER BY name")
+QUERIES: Final = (*SPAN_SUMS.values(), COMPLETE_AT, TWICE, MISSING, DATABASES)
 """All of them, for the contract tests."""
 
 
@@ -59,6 +60,16 @@ def make_scratch(settings: Settings, name: str) -> Settings:
         server.close()
     _must_be_empty(there)
     return there
+
+
+def databases(settings: Settings, prefix: str) -> list[str]:
+    """Names of the server's databases that begin with ``prefix``. Raises Retryable when ClickHouse is away."""
+    server = connect(settings, without_database=True)
+    try:
+        with translated("asking for databases"):
+            return [name for (name,) in server.query(DATABASES.sql, {"prefix": prefix}).result_rows]
+    finally:
+        server.close()
 
 
 def drop_scratch(there: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,13 @@ NO_TABLE: Final = 60
 _OURS: Final = (ProgrammingError, DataError)
 """Wrong use of the client. Every other error without a code of ClickHouse's comes from the way to it: network, proxy, start."""
 REFUSED_USER: Final = frozenset({192, 193, 194, 497, 516})
+_SAID_BY_US: Final = (
+    "clickhouse_connect.driver._backend",
+    "clickhouse_connect.driver.httputil",
+    "clickhouse_connect.driver.streaming",
+    "urllib3.connectionpool",
+)
+"""Loggers that tell of a broken way, with traces and addresses, before they raise what ``translated`` makes one sentence of."""
 
 
 def connect(settings: Settings, *, without_database: bool = False) -> Client:
@@ -54,6 +62,8 @@ def connect(settings: Settings, *, without_database: bool = False) -> Client:
 
     ``without_database``: for the migrations, which make it. Raises Retryable when ClickHouse is away, Permanent when it refuses us.
     """
+    for name in _SAID_BY_US:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     where = urlsplit(settings.clickhouse_url)
     password = Path(settings.clickhouse_password_file).read_text().strip() if settings.clickhouse_password_file else ""
     with translated(f"connecting to ClickHouse at {where.hostname}:{where.port}"):

@@ -5,8 +5,9 @@
 """
 
 from sinks.ledger.base import Tools
-from sinks.ledger.engine import Ledger, Tx, migrate, open_ledger
+from sinks.ledger.engine import Ledger, Tx, Writer, migrate, open_ledger
+from sinks.ledger.people import FactorSeal
 from sinks.ledger.reading import LedgerReader
 from sinks.ledger.vault import Vault, VaultError
 
-__all__ = ["Ledger", "LedgerReader", "Tools", "Tx", "Vault", "VaultError", "migrate", "open_ledger"]
+__all__ = ["FactorSeal", "Ledger", "LedgerReader", "Tools", "Tx", "Vault", "VaultError", "Writer", "migrate", "open_ledger"]

@@ -1,4 +1,4 @@
-"""The citizen's part of a transaction: codes, opting out, and counting in one order."""
+"""The citizen's part of a transaction: codes, and counting in one order. Opting out: ``sinks.ledger.preferring``."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from hailong.events import About, ContactPreference, CountedKind, SurveyAnswered, SurveyCounted
-from hailong.ports import OptOut, SlotForAnswer
+from hailong.events import About, CountedKind, SurveyAnswered, SurveyCounted
+from hailong.ports import SlotForAnswer
 from sinks.ledger import schema as t
 from sinks.ledger.base import Base
-from sinks.ledger.dossiers import keys_of
 
 CORE = "Q0"
 """The question whose answer is the satisfaction of the slot."""
-PEPPER_VERSION = 1
 
 
 class Answering(Base):
     """Survey site and count."""
 
-    def _slot_by_code(self, code: str) -> Any:
+    def slot_row(self, code: str) -> Any:
+        """The row of the slot a code leads to, or None."""
         joined = sa.select(t.slots).join(t.codes, t.codes.c.survey_id == t.slots.c.survey_id)
         return self.conn.execute(joined.where(t.codes.c.code_hash == self.tools.code_hash(code))).first()
 
     def slot_by_code(self, code: str) -> SlotForAnswer | None:
         """The slot a code leads to; None for an unknown one."""
-        slot = self._slot_by_code(code)
+        slot = self.slot_row(code)
         if slot is None:
             return None
         about = msgspec.json.decode(slot.about, type=About)
@@ -43,34 +42,6 @@ class Answering(Base):
             desk=msgspec.json.decode(named)["name"] if named else about.receiving_unit,
             ended_on=slot.ended_on,
         )
-
-    def opt_out(self, code: str, now: datetime, door: str) -> OptOut:
-        """Opt out every number, address and person behind a code; may be repeated.
-
-        ``under_way`` while a message to them is claimed: it may still arrive. The caller asks again before it confirms.
-        """
-        slot = self._slot_by_code(code)
-        if slot is None:
-            return "unknown_code"
-        keys = keys_of(slot)
-        self.insert_new(t.contacts, [{"hash": h} for h in keys])
-        fresh = sa.and_(t.contacts.c.hash.in_(keys), t.contacts.c.opted_out_at.is_(None))
-        new = list(self.conn.execute(self.locked(sa.select(t.contacts.c.hash).where(fresh).order_by(t.contacts.c.hash))).scalars())
-        self.conn.execute(sa.update(t.contacts).where(t.contacts.c.hash.in_(new)).values(opted_out_at=now))
-        facts = [
-            ContactPreference(
-                event_id=f"{h}:opt_out:{now.isoformat()}", registry_id=self.tools.registry_id,
-                contact_hash=h, pepper_version=PEPPER_VERSION, choice="opt_out", at=now, door=door,
-            )
-            for h in new
-        ]  # fmt: skip
-        self.put(facts, now)
-        return "under_way" if self._message_under_way(keys) else "recorded"
-
-    def _message_under_way(self, keys: list[str]) -> bool:
-        theirs = sa.or_(t.slots.c.phone_hash.in_(keys), t.slots.c.email_hash.in_(keys), t.slots.c.person_hash.in_(keys))
-        joined = sa.select(t.claims.c.claim_id).join(t.slots, t.slots.c.survey_id == t.claims.c.ref)
-        return self.conn.execute(joined.where(t.claims.c.state == "claimed", theirs).limit(1)).first() is not None
 
     # --- count
 

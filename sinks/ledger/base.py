@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hailong.domain.ways import Switching, Way
 from hailong.events import Fact, Record, encode
 from hailong.ports import DueRow, PendingRecord
 from sinks.ledger import schema as t
@@ -28,14 +30,44 @@ class Tools:
     registry_id: str
     vault: Vault
     contact_hash: Callable[[str, str], str]
-    """(kind, normalised value) → keyed hash."""
+    """(kind, normalised value) → keyed hash, under the newest pepper."""
     code_hash: Callable[[str], str]
     new_id: Callable[[], str]
     code_for: Callable[[str, str, str], str]
     """(survey_id, purpose, channel) → the code of the link."""
-    cap_days: int = 30
+    is_open: Callable[[datetime], bool] = lambda _: True
+    """Whether messages may go to citizens at a moment."""
+    next_open: Callable[[datetime], datetime] = lambda at: at
+    """The next moment at which they may."""
+    may_leave: Callable[[str, str, bool], str | None] = lambda _channel, _provider, _live: None
+    """(channel, provider, whether it is live) → why nothing may be handed over now; the messages wait."""
+    welcome: Callable[[str, str | None], bool] = lambda _channel, _to: True
+    """(channel, number or address) → whether a citizen there may be written to at all."""
+    price: Callable[[str, str, str], int] = lambda _channel, _provider, _language: 0
+    """(channel, provider, language) → the most a message costs, in đồng."""
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    """Channel → its providers."""
+    switching: Switching = Switching()
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Provider → messages a second; none or 0: no limit."""
+    daily_budget: int = 0
+    """Đồng a local day over all channels; 0: no limit."""
+    receipt_days: int = 3
+    """Without a receipt for so long, whether a message arrived is unknown."""
+    slip_hash: Callable[[str], str | None] = lambda code: code
+    """What is typed off a slip → its look-up key; None for what can be no code."""
+    zone: tzinfo = UTC
+    """Of local days."""
+    cap_days: Callable[[datetime], int] = lambda _: 30
+    """Between two askings of a person or number, by the rules of a moment."""
     reconcile_gap_s: float = 300.0
     dead_letter_limit: int = 100
+    real_now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """Real time, of the audit trail."""
+    older_hashes: Callable[[str, str], Mapping[int, str]] = lambda _kind, _value: {}
+    """(kind, normalised value) → version → keyed hash, under every older pepper that stands."""
+    pepper_version: Callable[[], int] = lambda: 1
+    """Of ``contact_hash``."""
 
 
 def row_of(writer: str, record: Record, event_id: str) -> dict[str, Any]:
@@ -48,6 +80,23 @@ def record_of(row: Any) -> Record:
     """A row of the outbox → its record, the same bytes."""
     headers = tuple((k, v.encode()) for k, v in _READ_HEADERS.decode(row.headers))
     return Record(row.topic, bytes(row.key), bytes(row.value), headers)
+
+
+# Statements of the hot way are built and hashed once, not at every call.
+
+
+@functools.cache
+def _insert_new(dialect: str, table: sa.Table) -> Any:
+    """Insert what is not there yet; the rowcount tells how much that was."""
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    return insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+
+
+@functools.cache
+def _put_new(dialect: str) -> Any:
+    """Into the outbox what is not there yet; gives (event_id, id) of it."""
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(t.outbox)
+    return insert.on_conflict_do_nothing().returning(t.outbox.c.event_id, t.outbox.c.id)
 
 
 class Base:
@@ -66,8 +115,7 @@ class Base:
         """Insert rows (same columns), leaving those whose key is there already; the number inserted."""
         if not rows:
             return 0
-        dialect = postgresql if self.conn.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        statement = _insert_new(self.conn.dialect.name, table)
         return self.conn.execute(statement, list(rows) if len(rows) > 1 else dict(rows[0])).rowcount
 
     def locked(self, statement: sa.Select[Any], skip: bool = False) -> sa.Select[Any]:
@@ -95,8 +143,7 @@ class Base:
         """(event id, record) pairs into the outbox; the ids of those that were not there."""
         if not records:
             return []
-        dialect = postgresql if self.conn.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(t.outbox).on_conflict_do_nothing().returning(t.outbox.c.event_id, t.outbox.c.id)
+        statement = _put_new(self.conn.dialect.name)
         inserted = self.conn.execute(statement, [row_of(self.writer, record, event_id) for event_id, record in records])
         number = {row.event_id: row.id for row in inserted}
         written = [PendingRecord(number.pop(event_id), record) for event_id, record in records if event_id in number]
@@ -137,9 +184,10 @@ class Base:
             values["payload"] = json.dumps(payload)
         self.conn.execute(sa.update(t.due).where(t.due.c.id == due_id).values(**values))
 
-    def next_due(self) -> datetime | None:
-        """See hailong.ports.Transaction.next_due."""
-        return self.conn.execute(sa.select(sa.func.min(t.due.c.due_at)).where(t.due.c.state == "waiting")).scalar()
+    def next_due(self, *, only: Sequence[str] | None = None, but: Sequence[str] = ()) -> datetime | None:
+        """See hailong.ports.Transaction.next_due. ``only`` these kinds, or all ``but`` these."""
+        waiting = sa.and_(t.due.c.state == "waiting", t.due.c.kind.not_in(but) if only is None else t.due.c.kind.in_(only))
+        return self.conn.execute(sa.select(sa.func.min(t.due.c.due_at)).where(waiting)).scalar()
 
 
 def _takeable(kinds: Sequence[str], now: datetime, real_now: datetime) -> sa.ColumnElement[bool]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from datetime import datetime, time, timedelta
+from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -14,11 +14,16 @@ import sqlalchemy as sa
 from hailong.events import About, DeliveryState, MessageChannel, Purpose, SurveyDelivery
 from hailong.ports import Claimed, Contact
 from sinks.ledger import schema as t
-from sinks.ledger.base import Base
+from sinks.ledger.budgeting import Budgeting
 from sinks.ledger.dossiers import Dossiers, VaultEntry, keys_of
+from sinks.ledger.going import Going
 from sinks.ledger.vault import VaultError
 
-KINDS = ("invitation", "officers")
+TO_CITIZENS = ("invitation", "reminder")
+KINDS = (*TO_CITIZENS, "officers")
+_CLOSED_DAYS = timedelta(days=1)
+_LOOK_AGAIN = timedelta(minutes=5)
+"""What may not leave now is looked at again after so long."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +36,58 @@ class _Moment:
     worker: str
 
 
-class Claiming(Dossiers, Base):
+class Claiming(Dossiers, Budgeting, Going):
     """The first half of sending."""
+
+    _turns: Mapping[int, str]
+    """Due row → the provider that may take it now."""
+    _kept_back: set[int]
+    """Due rows that wait on."""
+    _live: Mapping[str, Any]
+    """Channels that may write to people."""
 
     def claim_due(self, now: datetime, real_now: datetime, lease_until: datetime, limit: int, worker: str) -> list[Claimed]:
         """Claim up to ``limit`` due messages, with every check made again at this moment (contacts locked).
 
         What fails a check is withdrawn; its fact goes to the outbox. A claim is unique by (ref, purpose), so a message that was
-        claimed before, by whomever, is claimed again only after a definite refusal.
+        claimed before, by whomever, is claimed again only after a definite refusal. Outside the hours only officers' mails are
+        claimed. What a provider's rate does not let through now keeps its turn.
         """
         moment = _Moment(now, real_now, lease_until, worker)
-        rows = self._due_now(KINDS, now, real_now, limit)
+        self.open_days([self.local_day(now)])
+        rows = self._due_now(KINDS if self.tools.is_open(now) else ("officers",), now, real_now, limit)
         if not rows:
             return []
         before = self._claims_before([r.ref for r in rows])
-        invitations = [r for r in rows if r.kind == "invitation"]
-        claimed = self._claim_invitations(invitations, before, moment) if invitations else []
+        rows = self._with_turns(rows, real_now)
+        to_citizens = [r for r in rows if r.kind in TO_CITIZENS]
+        claimed = self._claim_messages(to_citizens, before, moment) if to_citizens else []
         for row in rows:
-            if row.kind == "officers" and (claim := self._row(row, "officers", "email", before, moment)):
+            if row.kind != "officers":
+                continue
+            if self._held(row, "email", self._turns[row.id], now) or not (claim := self._row(row, "officers", "email", before, moment)):
+                self.give_turns_back(self._turns[row.id], 1)
+            else:
                 claimed.append((claim, self._officers(row, claim)))
         self._write_claims([claim for claim, _ in claimed])
         # The due rows are done: what stays open is reconciled by its claim, never taken again as due.
-        self.finish_due([r.id for r in rows])
+        self.finish_due([r.id for r in rows if r.id not in self._kept_back])
         return [c for _, c in claimed]
+
+    def _with_turns(self, rows: Sequence[Any], real_now: datetime) -> list[Any]:
+        """Those whose provider may take them now, in order."""
+        self._kept_back = set()
+        self._live = self.live_channels()
+        turns: dict[int, str] = {}
+        wanted: dict[str, list[Any]] = {}
+        for row in rows:
+            channel = json.loads(row.payload)["channel"] if row.kind in TO_CITIZENS else "email"
+            wanted.setdefault(self.provider_of(channel), []).append(row)
+        for provider, theirs in sorted(wanted.items()):
+            for row in theirs[: self.take_turns(provider, len(theirs), real_now)]:
+                turns[row.id] = provider
+        self._turns = turns
+        return [row for row in rows if row.id in turns]
 
     def _claims_before(self, refs: Sequence[str]) -> dict[tuple[str, str], Any]:
         found = self.conn.execute(self.locked(sa.select(t.claims).where(t.claims.c.ref.in_(refs))))
@@ -67,6 +101,7 @@ class Claiming(Dossiers, Base):
         new = {"claim_id": self.tools.new_id(), "ref": row.ref, "purpose": purpose, "due_id": row.id, "language": "vi"}
         base = dict(old._mapping) if old is not None else {**new, "attempts": 0, "seq": 0, "expires_at": None, "segments": 0}
         values = {"state": "claimed", "channel": channel, "worker": m.worker, "claimed_at": m.now, "real_claimed_at": m.real_now}
+        values |= {"provider": self._turns.get(row.id), "price": 0, "template": None}
         return {**base, **values, "lease_until": m.lease_until, "checks": 0, "attempts": base["attempts"] + 1, "seq": base["seq"] + 1}
 
     def _write_claims(self, claims: Sequence[dict[str, Any]]) -> None:
@@ -78,16 +113,15 @@ class Claiming(Dossiers, Base):
     def _officers(self, row: Any, claim: dict[str, Any]) -> Claimed:
         payload = json.loads(row.payload)
         return Claimed(
-            due_id=row.id, claim_id=claim["claim_id"], kind="officers", ref=row.ref, channel="email", contact=None, address=payload["to"],
+            due_id=row.id, claim_id=claim["claim_id"], kind="officers", ref=row.ref, channel="email",
+            provider=claim["provider"] or self.provider_of("email"), contact=None, address=payload["to"],
             language=payload.get("language", "vi"), expires_at=None, attempts=claim["attempts"], payload=payload,
             about=None, claimed_at=claim["claimed_at"], real_claimed_at=claim["real_claimed_at"],
         )  # fmt: skip
 
-    # --- invitations
+    # --- messages to citizens
 
-    def _claim_invitations(
-        self, rows: Sequence[Any], before: dict[tuple[str, str], Any], m: _Moment
-    ) -> list[tuple[dict[str, Any], Claimed]]:
+    def _claim_messages(self, rows: Sequence[Any], before: dict[tuple[str, str], Any], m: _Moment) -> list[tuple[dict[str, Any], Claimed]]:
         refs = [r.ref for r in rows]
         slots = {s.survey_id: s for s in self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.survey_id.in_(refs))))}
         people = self._people([slots[ref] for ref in refs if ref in slots])
@@ -96,20 +130,57 @@ class Claiming(Dossiers, Base):
         claimed: list[tuple[dict[str, Any], Claimed]] = []
         facts: list[SurveyDelivery] = []
         for row in rows:
-            slot, channel = slots[row.ref], cast(MessageChannel, json.loads(row.payload)["channel"])
+            slot, payload = slots[row.ref], json.loads(row.payload)
+            channel = cast(MessageChannel, payload["channel"])
             entry = people.entries.get(slot.dossier_ref)
             contact = Contact(entry.phone, entry.email) if entry else Contact(None, None)
-            why = people.why_not(slot, m.now, taken, self.tools.cap_days, row.ref in answered, contact, channel)
+            slip_code = entry.slip_code if entry else None
+            check = people.why_not if row.kind == "invitation" else people.why_not_again
+            why = check(slot, m.now, taken, self.tools.cap_days(m.now), row.ref in answered, contact, channel)
+            if why is None and not self.tools.welcome(channel, contact.email if channel == "email" else contact.phone):
+                why = "trial"
             if why is not None:
-                facts += self._withdrawn(slot, why, m.now)
-            elif claim := self._row(row, "invitation", channel, before, m):
-                claim |= {"language": slot.language, "expires_at": slot.expires_at}
+                self.give_turns_back(self._turns[row.id], 1)
+                facts += self._withdrawn(slot, row.kind, why, m.now, before)
+            elif (
+                (claim := self._row(row, row.kind, channel, before, m)) is None
+                or self._held(row, channel, self._turns[row.id], m.now, slot)
+                or not self._paid(row, slot, channel, m.now)
+            ):
+                self.give_turns_back(self._turns[row.id], 1)
+            else:
+                price = self.tools.price(channel, self._turns[row.id], slot.language)
+                claim |= {"language": slot.language, "expires_at": slot.expires_at, "price": price}
                 taken.update(keys_of(slot))
-                facts.append(self.step(slot, "invitation", claim["seq"], "claimed", m.now, channel=channel))
-                claimed.append((claim, self._invitation(slot, claim, contact)))
+                facts.append(self.step(slot, row.kind, claim["seq"], "claimed", m.now, channel=channel, provider=claim["provider"]))
+                claimed.append((claim, self._invitation(slot, claim, contact, payload, slip_code)))
         self.put(facts, m.now)
-        self._in_flight([c.ref for _, c in claimed], [c.channel for _, c in claimed])
+        self._in_flight([c for _, c in claimed])
         return claimed
+
+    def _held(self, row: Any, channel: str, provider: str, now: datetime, slot: Any = None) -> bool:
+        """Whether nothing of a channel may leave now; then the message waits, and its slot says why."""
+        if self.tools.may_leave(channel, provider, channel in self._live) is None:
+            return False
+        again = now + _LOOK_AGAIN
+        self._wait(row, slot, self.tools.next_open(again) if slot is not None else again, "channel_off")
+        return True
+
+    def _wait(self, row: Any, slot: Any, until: datetime, reason: str) -> None:
+        """Put a message off; of an invitation the slot says why."""
+        self.postpone(row.id, until)
+        self._kept_back.add(row.id)
+        if row.kind == "invitation":
+            self.conn.execute(sa.update(t.slots).where(t.slots.c.dossier_ref == slot.dossier_ref).values(reason=reason))
+
+    def _paid(self, row: Any, slot: Any, channel: str, now: datetime) -> bool:
+        """The day's money for a message; without it the message waits for the next day, and its slot says why."""
+        day = self.local_day(now)
+        if self.spend(day, self.tools.price(channel, self._turns[row.id], slot.language)):
+            return True
+        midnight = datetime.combine(day + _CLOSED_DAYS, time(0), self.tools.zone)
+        self._wait(row, slot, self.tools.next_open(midnight), "over_budget")
+        return False
 
     def _under_way(self) -> set[str]:
         """Contacts of messages that are claimed and not settled: they may arrive, so they count for the cap. Ask with contacts locked."""
@@ -131,27 +202,32 @@ class Claiming(Dossiers, Base):
         except VaultError:
             return None
 
-    def _in_flight(self, surveys: Sequence[str], channels: Sequence[MessageChannel]) -> None:
-        if surveys:
-            self.conn.execute(sa.update(t.slots).where(t.slots.c.survey_id.in_(surveys)).values(reason="in_flight"))
-        codes = [self.tools.code_for(s, "invitation", c) for s, c in zip(surveys, channels, strict=True)]
-        self.insert_new(
-            t.codes, [{"code_hash": self.tools.code_hash(code), "survey_id": s} for code, s in zip(codes, surveys, strict=True)]
-        )
+    def _in_flight(self, claimed: Sequence[Claimed]) -> None:
+        first = [c.ref for c in claimed if c.kind == "invitation"]
+        if first:
+            self.conn.execute(sa.update(t.slots).where(t.slots.c.survey_id.in_(first)).values(reason="in_flight"))
+        codes = [(self.tools.code_for(c.ref, c.kind, c.channel), c.ref) for c in claimed]
+        self.insert_new(t.codes, [{"code_hash": self.tools.code_hash(code), "survey_id": s} for code, s in codes])
 
-    def _invitation(self, slot: Any, claim: dict[str, Any], contact: Contact) -> Claimed:
-        kind: Literal["invitation"] = "invitation"
+    def _invitation(
+        self, slot: Any, claim: dict[str, Any], contact: Contact, payload: dict[str, Any] | None = None, slip_code: str | None = None
+    ) -> Claimed:
         return Claimed(
-            due_id=claim["due_id"], claim_id=claim["claim_id"], kind=kind, ref=slot.survey_id, channel=claim["channel"], contact=contact,
-            address=None, language=slot.language, expires_at=slot.expires_at, attempts=claim["attempts"], payload={},
+            due_id=claim["due_id"], claim_id=claim["claim_id"], kind=claim["purpose"], ref=slot.survey_id, channel=claim["channel"],
+            provider=claim["provider"] or claim["channel"], contact=contact,
+            address=None, language=slot.language, expires_at=slot.expires_at, attempts=claim["attempts"], payload=payload or {},
             about=msgspec.json.decode(slot.about, type=About), claimed_at=claim["claimed_at"], real_claimed_at=claim["real_claimed_at"],
+            arms=json.loads(slot.arms), lease_until=claim["lease_until"],
+            slip_code=slip_code,
         )  # fmt: skip
 
-    def _withdrawn(self, slot: Any, why: str, now: datetime) -> list[SurveyDelivery]:
-        if slot.outcome != "waiting":
-            return []
-        self.withdraw(slot, why)
-        return [self.step(slot, "invitation", 1, "withdrawn", now, reason=why)]
+    def _withdrawn(self, slot: Any, purpose: Purpose, why: str, now: datetime, before: dict[tuple[str, str], Any]) -> list[SurveyDelivery]:
+        if purpose == "invitation":
+            if slot.outcome != "waiting":
+                return []
+            self.withdraw(slot, why)
+        old = before.get((slot.survey_id, purpose))
+        return [self.step(slot, purpose, old.seq + 1 if old is not None else 1, "withdrawn", now, reason=why)]
 
     def step(self, slot: Any, purpose: Purpose, seq: int, state: DeliveryState, at: datetime, **more: Any) -> SurveyDelivery:
         """A step of a message as a fact."""
@@ -188,12 +264,36 @@ class _People:
         mine = [self.contacts[h] for h in keys_of(slot) if h in self.contacts]
         if any(c.opted_out_at is not None for c in mine):
             return "opted_out"
+        if slot.reopened_at is not None:
+            return "reopened"
         since = now - timedelta(days=cap_days)
         asked = any(c.asked_at is not None and c.asked_by != slot.survey_id and c.asked_at > since for c in mine)
         if asked or (cap_days > 0 and not taken.isdisjoint(keys_of(slot))):
             return "recently_asked"
+        return self._unreachable(slot, contact, channel)
+
+    def why_not_again(
+        self, slot: Any, now: datetime, taken: set[str], cap_days: int, answered: bool, contact: Contact, channel: MessageChannel
+    ) -> str | None:
+        """The same for a reminder: whoever was asked, has not answered and still may be written to. The cap is that of their invitation."""
+        if slot.outcome != "asked":
+            return slot.reason or "not_asked"
+        if slot.expires_at is not None and slot.expires_at <= now:
+            return "expired"
+        if answered:
+            return "answered"
+        mine = [self.contacts[h] for h in keys_of(slot) if h in self.contacts]
+        if any(c.opted_out_at is not None for c in mine):
+            return "opted_out"
+        if slot.reopened_at is not None:
+            return "reopened"
+        if any(c.asked_by is not None and c.asked_by != slot.survey_id for c in mine) or not taken.isdisjoint(keys_of(slot)):
+            return "recently_asked"  # somebody at this number was asked about something else since
+        return self._unreachable(slot, contact, channel)
+
+    def _unreachable(self, slot: Any, contact: Contact, channel: MessageChannel) -> str | None:
         if slot.dossier_ref not in self.entries:
             return "contact_erased"
-        if (contact.phone if channel == "sms" else contact.email) is None:
+        if (contact.email if channel == "email" else contact.phone) is None and channel != "print":
             return "no_contact"
         return None

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from hailong.events import About, DossierClosed, MessageChannel
-from hailong.ports import Contact, Decision, DossierAct, SlotForDecision, Taken
+from hailong.ports import Contact, Decision, DossierAct, Resting, SlotForDecision, Taken
 from sinks.ledger import schema as t
-from sinks.ledger.base import Base
+from sinks.ledger.peppers import Peppers
 from sinks.ledger.vault import VaultError
 
 
@@ -24,6 +24,7 @@ class VaultEntry(msgspec.Struct, frozen=True):
     phone: str | None = None
     email: str | None = None
     applicant_id: str | None = None
+    slip_code: str | None = None
 
 
 def about_of(fact: DossierClosed) -> About:
@@ -39,7 +40,7 @@ def about_of(fact: DossierClosed) -> About:
     )
 
 
-class Dossiers(Base):
+class Dossiers(Peppers):
     """Intake and decide."""
 
     # --- intake
@@ -84,6 +85,16 @@ class Dossiers(Base):
             "taken_at": now,
             "outcome": "waiting",
             "reason": "undecided",
+            "unit": fact.receiving_unit,
+            "minor": act.minor,
+            "preferred": act.preferred,
+            "refused": ",".join(act.refused),
+            "slip_hash": self.tools.slip_hash(act.slip_code) if act.slip_code else None,
+            "weight": 1,
+            "arms": "{}",
+            "reopened_at": None,
+            "settled_on": None,
+            "erased_on": None,
             **self._hashes(act),
         }
         new = {"dossier_ref": fact.dossier_ref, "survey_id": self.tools.new_id(), "source": fact.source, **values}
@@ -101,7 +112,7 @@ class Dossiers(Base):
         return False
 
     def _hashes(self, act: DossierAct) -> dict[str, str | None]:
-        hashed = self.tools.contact_hash
+        hashed = self.hash_of
         return {
             "phone_hash": hashed("phone", act.contact.phone) if act.contact.phone else None,
             "email_hash": hashed("email", act.contact.email) if act.contact.email else None,
@@ -111,11 +122,15 @@ class Dossiers(Base):
     def _keep(self, act: DossierAct, now: datetime, renewed: bool) -> None:
         """What names the person. Limits are checked by the slot's hashes: what they were made of is replaced only together with them."""
         ref, month = act.fact.dossier_ref, self.tools.vault.month(now)
-        told = VaultEntry(act.dossier_code, act.contact.phone, act.contact.email, act.applicant_id)
+        told = VaultEntry(act.dossier_code, act.contact.phone, act.contact.email, act.applicant_id, act.slip_code)
         known = self.open_vault(ref) or told  # a later act (9, then 10) may come without the contact
         first, second = (told, known) if renewed else (known, told)
         entry = VaultEntry(
-            act.dossier_code, first.phone or second.phone, first.email or second.email, first.applicant_id or second.applicant_id
+            act.dossier_code,
+            first.phone or second.phone,
+            first.email or second.email,
+            first.applicant_id or second.applicant_id,
+            first.slip_code or second.slip_code,
         )
         row = {"dossier_ref": ref, "key_month": month, "sealed": self.tools.vault.seal(month, msgspec.json.encode(entry), ref)}
         if not self.insert_new(t.vault, [row]):
@@ -150,28 +165,81 @@ class Dossiers(Base):
         return {s.dossier_ref: _slot_for_decision(s, contacts) for s in slots}
 
     def decide(self, decisions: Sequence[Decision]) -> None:
-        """Write decisions: the outcome of the slots, the asking planned for their contacts, the waiting invitations."""
+        """Write decisions: the outcome of the slots, the asking planned for their contacts, the waiting invitations; or their rest."""
         if not decisions:
             return
         b = sa.bindparam
         slots = sa.update(t.slots).where(t.slots.c.dossier_ref == b("b_ref"))
-        written = slots.values(outcome=b("b_outcome"), reason=b("b_reason"), expires_at=b("b_expires"))
+        written = slots.values(outcome=b("b_outcome"), reason=b("b_reason"), expires_at=b("b_expires"), arms=b("b_arms"))
         self.conn.execute(written, [_ended(d) for d in decisions])
+        self._rest([d for d in decisions if d.rest_until is not None])
         asked = [d for d in decisions if d.asked and d.ask_at is not None]
-        new = [{"kind": "invitation", "ref": d.survey_id, "due_at": d.ask_at, "state": "waiting", "payload": _channel(d)} for d in asked]
+        new = [{"kind": "invitation", "ref": d.survey_id, "due_at": d.ask_at, "state": "waiting", "payload": _how(d)} for d in asked]
         if self.insert_new(t.due, new) < len(new):
             self._wait_again(asked)
         plans = [{"b_hash": h, "b_at": d.ask_at, "b_by": d.survey_id} for d in asked for h in d.contacts]
         if plans:
             planned = sa.update(t.contacts).where(t.contacts.c.hash == b("b_hash"))
             self.conn.execute(planned.values(planned_at=b("b_at"), planned_by=b("b_by")), plans)
+        for d in decisions:
+            if d.weight != 1:
+                self._weigh(d.dossier_ref, d.weight)
+
+    def _weigh(self, dossier_ref: str, weight: int) -> None:
+        """This one is asked for several: so will its answer say."""
+        mine = t.slots.c.dossier_ref == dossier_ref
+        about = msgspec.json.decode(self.conn.execute(sa.select(t.slots.c.about).where(mine)).scalar_one(), type=About)
+        said = msgspec.json.encode(msgspec.structs.replace(about, weight=weight)).decode()
+        self.conn.execute(sa.update(t.slots).where(mine).values(weight=weight, about=said))
+
+    def _rest(self, resting: Sequence[Decision]) -> None:
+        for d in resting:
+            said = {"ending": msgspec.to_builtins(d.ending)}
+            row = {"kind": "decide", "ref": d.dossier_ref, "due_at": d.rest_until, "state": "waiting", "payload": json.dumps(said)}
+            if not self.insert_new(t.due, [row]):
+                mine = sa.and_(t.due.c.kind == "decide", t.due.c.ref == d.dossier_ref)
+                self.conn.execute(sa.update(t.due).where(mine).values(**row, lease_until=None))
 
     def _wait_again(self, asked: Sequence[Decision]) -> None:
         """Dossiers that were reopened and ended again: their withdrawn invitations wait anew."""
         b = sa.bindparam
         mine = sa.and_(t.due.c.kind == "invitation", t.due.c.ref == b("b_ref"), t.due.c.state == "done")
         again = sa.update(t.due).where(mine).values(state="waiting", lease_until=None, due_at=b("b_at"), payload=b("b_payload"))
-        self.conn.execute(again, [{"b_ref": d.survey_id, "b_at": d.ask_at, "b_payload": _channel(d)} for d in asked])
+        self.conn.execute(again, [{"b_ref": d.survey_id, "b_at": d.ask_at, "b_payload": _how(d)} for d in asked])
+
+    # --- dossiers that rest
+
+    def endings_since(self, unit: str, since: date) -> int:
+        """See hailong.ports.Transaction."""
+        mine = sa.and_(t.slots.c.unit == unit, t.slots.c.ended_on >= since)
+        return self.conn.execute(sa.select(sa.func.count()).select_from(t.slots).where(mine)).scalar_one()
+
+    def rested(self, now: datetime, limit: int) -> list[str]:
+        """See hailong.ports.Transaction. Takes no lease: who decides first decides, the others find nothing resting."""
+        over = sa.and_(t.due.c.kind == "decide", t.due.c.state == "waiting", t.due.c.due_at <= now)
+        return list(self.conn.execute(sa.select(t.due.c.ref).where(over).order_by(t.due.c.due_at, t.due.c.id).limit(limit)).scalars())
+
+    def resting_with(self, dossier_refs: Sequence[str]) -> list[Resting]:
+        """See hailong.ports.Transaction."""
+        resting = sa.and_(t.slots.c.outcome == "waiting", t.slots.c.reason == "resting")
+        found = list(self.conn.execute(sa.select(t.slots).where(resting, t.slots.c.dossier_ref.in_(dossier_refs))))
+        keys: set[str] = set()
+        while more := {h for s in found for h in keys_of(s)} - keys:  # whoever shares with who shares belongs to them too
+            keys |= more
+            theirs = sa.or_(*(c.in_(sorted(more)) for c in (t.slots.c.phone_hash, t.slots.c.email_hash, t.slots.c.person_hash)))
+            found += self.conn.execute(sa.select(t.slots).where(resting, theirs))
+        refs = sorted({s.dossier_ref for s in found})
+        slots = {ref: s for ref, s in self.slots_for_decision(refs).items() if s.reason == "resting"}
+        waits = sa.and_(t.due.c.kind == "decide", t.due.c.state == "waiting", t.due.c.ref.in_(list(slots)))
+        rows = self.conn.execute(sa.select(t.due).where(waits).order_by(t.due.c.ref))
+        return [
+            Resting(slots[r.ref], msgspec.convert(json.loads(r.payload)["ending"], DossierClosed, strict=False), r.due_at) for r in rows
+        ]
+
+    def end_rest(self, dossier_refs: Sequence[str]) -> None:
+        """These are decided now."""
+        mine = sa.and_(t.due.c.kind == "decide", t.due.c.ref.in_(dossier_refs))
+        self.conn.execute(sa.update(t.due).where(mine).values(state="done", lease_until=None))
 
     def reopen(self, dossier_ref: str, event_id: str) -> str | None:
         """A dossier goes on: what still waits is withdrawn; what it waited for (``undecided``, ``not_before``), None if it did not.
@@ -181,13 +249,14 @@ class Dossiers(Base):
         """
         slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.dossier_ref == dossier_ref))).first()
         at = self.conn.execute(sa.select(t.acts.c.occurred_at).where(t.acts.c.event_id == event_id)).scalar()
-        if slot is None or slot.outcome != "waiting" or (at is not None and at < slot.occurred_at):
+        if slot is None or slot.outcome == "not_asked" or (at is not None and at < slot.occurred_at):
             return None
         mine = sa.update(t.slots).where(t.slots.c.dossier_ref == dossier_ref)
-        if slot.reason not in ("not_before", "undecided"):
-            self.conn.execute(mine.values(reason="reopened"))
+        if slot.outcome == "asked" or slot.reason == "in_flight":
+            self.conn.execute(mine.values(reopened_at=at or slot.occurred_at))  # no reminder, and no second try
             return None
         self.withdraw(slot, "reopened")
+        self.end_rest([dossier_ref])
         self.conn.execute(mine.values(occurred_at=at or slot.occurred_at))
         return str(slot.reason)
 
@@ -202,11 +271,19 @@ class Dossiers(Base):
 
 def _ended(d: Decision) -> dict[str, Any]:
     outcome, reason = ("waiting", "not_before") if d.asked else ("not_asked", d.reason)
-    return {"b_ref": d.dossier_ref, "b_outcome": outcome, "b_reason": reason, "b_expires": d.expires_at}
+    if d.rest_until is not None:
+        outcome, reason = "waiting", "resting"
+    return {"b_ref": d.dossier_ref, "b_outcome": outcome, "b_reason": reason, "b_expires": d.expires_at, "b_arms": json.dumps(dict(d.arms))}
 
 
-def _channel(d: Decision) -> str:
-    return json.dumps({"channel": d.channel})
+def _how(d: Decision) -> str:
+    """How a message goes out: the payload of its due row."""
+    how: dict[str, Any] = {"channel": d.channel}
+    if d.next_channels:
+        how["next"] = list(d.next_channels)
+    if d.remind_after_days is not None:
+        how["remind_after_days"] = d.remind_after_days
+    return json.dumps(how)
 
 
 def keys_of(slot: Any) -> list[str]:
@@ -219,9 +296,11 @@ def _slot_for_decision(slot: Any, contacts: dict[str, Any]) -> SlotForDecision:
     mine = [contacts[h] for h in keys]
     reach: list[MessageChannel] = []
     if slot.phone_hash:
-        reach.append("sms")
+        reach += ["sms", "zns"]
     if slot.email_hash:
         reach.append("email")
+    asked = {h: max((a for a in (contacts[h].planned_at, contacts[h].asked_at) if a), default=None) for h in keys}
+    last = max((at for at in asked.values() if at), default=None)
     return SlotForDecision(
         dossier_ref=slot.dossier_ref,
         survey_id=slot.survey_id,
@@ -230,7 +309,14 @@ def _slot_for_decision(slot: Any, contacts: dict[str, Any]) -> SlotForDecision:
         reach=tuple(reach),
         contacts=tuple(keys),
         opted_out=any(c.opted_out_at for c in mine),
-        last_asked_at=max((a for c in mine for a in (c.planned_at, c.asked_at) if a), default=None),
+        last_asked_at=last,
         language=slot.language,
         test=slot.test,
+        asked_by_number=last is not None and asked.get(slot.person_hash) != last,
+        unit=slot.unit,
+        minor=slot.minor,
+        preferred=slot.preferred,
+        refused=tuple(slot.refused.split(",")) if slot.refused else (),
+        has_slip=slot.slip_hash is not None,
+        reopened=slot.reopened_at is not None,
     )

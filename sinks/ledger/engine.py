@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hailong.ports import PendingRecord, Retryable
 from sinks.ledger import schema as t
-from sinks.ledger.answering import Answering
 from sinks.ledger.base import Tools, record_of
 from sinks.ledger.judging import Judging
+from sinks.ledger.people import People
+from sinks.ledger.persons import Persons
 from sinks.ledger.reading import LedgerReader
 from sinks.ledger.settling import Settling
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 15_000
+BEAT_S: Final = 10.0
+"""A writer with something in its outbox gives a sign of life at least so often."""
 _PACE = ("cache_size=-65536", "wal_autocheckpoint=8000")
 """64 MB of pages, and a checkpoint every 32 MB: keys are hashes, so the same pages are written again and again in between."""
 
 
-class Tx(Settling, Answering, Judging):
+class Tx(Settling, Persons, Judging, People):
     """One transaction of the ledger (hailong.ports.Transaction)."""
 
 
@@ -59,22 +65,53 @@ def _translated(e: sa.exc.DBAPIError) -> Exception:
     return e
 
 
-class Ledger:
-    """hailong.ports.Ledger on SQL. ``writer`` names whose outbox this is; each role has its own."""
+@dataclass(frozen=True)
+class Writer:
+    """A process's outbox, as others see it: ``beats`` stands still when nobody holds it; ``waiting``: something is in it."""
 
-    def __init__(self, engine: sa.Engine, tools: Tools, writer: str) -> None:
+    name: str
+    beats: int
+    waiting: bool
+
+
+class Ledger:
+    """hailong.ports.Ledger on SQL. ``writer`` names whose outbox this is; each process has its own.
+
+    Signs of life stand in the table ``writers`` and are given by the way: with what is written into the outbox, and by whoever looks
+    into it and finds something there. ``monotonic``: real seconds.
+    """
+
+    def __init__(self, engine: sa.Engine, tools: Tools, writer: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
         self._tools = tools
         self.writer = writer
+        self._monotonic = monotonic
+        self._beaten = float("-inf")
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
         """A write transaction. Raises Retryable when the ledger is away or locked."""
+        beaten = self._beaten
         try:
             with self._engine.begin() as conn:
-                yield Tx(conn, self._tools, self.writer)
+                tx = Tx(conn, self._tools, self.writer)
+                yield tx
+                tx.write_audit()
+                if tx.written:
+                    beaten = self._beat(tx)
         except sa.exc.DBAPIError as e:
             raise _translated(e) from e
+        self._beaten = max(self._beaten, beaten)  # committed
+
+    def _beat(self, tx: Tx) -> float:
+        """Give a sign of life when it is time; the moment of the last one."""
+        now = self._monotonic()
+        if now - self._beaten < BEAT_S:
+            return self._beaten
+        insert = (postgresql if tx.conn.dialect.name == "postgresql" else sqlite).insert(t.writers)
+        beat = insert.on_conflict_do_update(index_elements=[t.writers.c.writer], set_={"beats": t.writers.c.beats + 1})
+        tx.conn.execute(beat, {"writer": self.writer, "beats": 1})
+        return now
 
     @contextmanager
     def read(self) -> Iterator[LedgerReader]:
@@ -92,11 +129,24 @@ class Ledger:
 
     def for_writer(self, writer: str) -> Ledger:
         """The same ledger with another outbox."""
-        return Ledger(self._engine, self._tools, writer)
+        return Ledger(self._engine, self._tools, writer, self._monotonic)
 
     def pending(self, limit: int = 500) -> list[PendingRecord]:
         """Unpublished rows of this writer's outbox, in the order they were put."""
-        rows = sa.select(t.outbox).where(t.outbox.c.writer == self.writer).order_by(t.outbox.c.id).limit(limit)
+        rows = self._unpublished(t.outbox.c.writer == self.writer, limit)
+        if rows and self._monotonic() - self._beaten >= BEAT_S:
+            with self.begin() as tx:
+                beaten = self._beat(tx)
+            self._beaten = max(self._beaten, beaten)
+        return rows
+
+    def pending_with(self, ids: Collection[int], limit: int = 500) -> list[PendingRecord]:
+        """Of the writers of these rows, whoever they are, what waits up to the last of them: published together, their order holds."""
+        theirs = sa.select(t.outbox.c.writer).where(t.outbox.c.id.in_(ids))
+        return self._unpublished(sa.and_(t.outbox.c.writer.in_(theirs), t.outbox.c.id <= max(ids, default=0)), limit)
+
+    def _unpublished(self, which: sa.ColumnElement[bool], limit: int) -> list[PendingRecord]:
+        rows = sa.select(t.outbox).where(which).order_by(t.outbox.c.id).limit(limit)
         try:
             with self._engine.connect().execution_options(read_only=True) as conn, conn.begin():
                 return [PendingRecord(r.id, record_of(r)) for r in conn.execute(rows)]
@@ -109,6 +159,38 @@ class Ledger:
             return
         with self.begin() as tx:
             tx.conn.execute(sa.delete(t.outbox).where(t.outbox.c.id.in_(ids)))
+
+    def shorten(self, row_id: int) -> PendingRecord | None:
+        """A dead letter in the outbox that is more than the log takes becomes a record that says so; its bytes stay in ``dead_letters``.
+
+        None when it is none, or was shortened before.
+        """
+        with self.begin() as tx:
+            return tx.shorten(row_id)
+
+    # --- outboxes of others
+
+    def writers(self) -> list[Writer]:
+        """Every writer that ever gave a sign of life and was not forgotten."""
+        waiting = sa.exists().where(t.outbox.c.writer == t.writers.c.writer)
+        with self.read() as reader:
+            return [Writer(*row) for row in reader.conn.execute(sa.select(t.writers.c.writer, t.writers.c.beats, waiting))]
+
+    def adopt(self, orphan: Writer) -> Ledger | None:
+        """The ledger with the outbox of a writer that gives no sign of life any more; looking into it keeps it alive from now on.
+
+        None when it gave one since, or another process was faster.
+        """
+        same = sa.and_(t.writers.c.writer == orphan.name, t.writers.c.beats == orphan.beats)
+        with self.begin() as tx:
+            mine = tx.conn.execute(sa.update(t.writers).where(same).values(beats=t.writers.c.beats + 1)).rowcount == 1
+        return self.for_writer(orphan.name) if mine else None
+
+    def forget(self, gone: Writer) -> None:
+        """Nothing more is known of a writer that gave no sign of life since and left nothing."""
+        same = sa.and_(t.writers.c.writer == gone.name, t.writers.c.beats == gone.beats)
+        with self.begin() as tx:
+            tx.conn.execute(sa.delete(t.writers).where(same, ~sa.exists().where(t.outbox.c.writer == gone.name)))
 
     def close(self) -> None:
         self._engine.dispose()

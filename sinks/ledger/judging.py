@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
 from hailong.events import AlertChanged, Record, TargetChanged, UnitChanged, dead_topic
-from hailong.ports import DeadLetter
+from hailong.ports import DeadLetter, PendingRecord
 from sinks.ledger import schema as t
-from sinks.ledger.base import Base
+from sinks.ledger.base import Base, record_of, row_of
+
+DEAD: Final = dead_topic("")
+"""So the names of topics of dead letters begin."""
 
 
 class Judging(Base):
@@ -86,6 +89,17 @@ class Judging(Base):
         self.put_records([(f"dead:{ref}", Record(dead_topic(topic), ref.encode(), sealed, headers))])
         self._pause_if_too_many(source, at)
         return True
+
+    def shorten(self, row_id: int) -> PendingRecord | None:
+        """See ``Ledger.shorten``."""
+        row = self.conn.execute(self.locked(sa.select(t.outbox).where(t.outbox.c.id == row_id))).first()
+        if row is None or not row.topic.startswith(DEAD) or not row.value:
+            return None
+        whole = record_of(row)
+        said = f"its {len(whole.value)} sealed bytes are more than the log takes; they stand in the ledger".encode()
+        short = Record(whole.topic, whole.key, b"", (*whole.headers, ("shortened", said)))
+        self.conn.execute(sa.update(t.outbox).where(t.outbox.c.id == row_id).values(**row_of(row.writer, short, row.event_id)))
+        return PendingRecord(row_id, short)
 
     def _pause_if_too_many(self, source: str, at: datetime) -> None:
         state = self.conn.execute(sa.select(t.sources).where(t.sources.c.source == source)).first()

@@ -12,11 +12,15 @@ from hailong.events import AlertChanged, TargetChanged, UnitChanged
 from hailong.ports import Claimed
 from sinks.ledger import schema as t
 from sinks.ledger.answering import Answering
+from sinks.ledger.carrying import Carrying
+from sinks.ledger.erasing import ErasingReading
 from sinks.ledger.judging import Judging
+from sinks.ledger.people import PeopleReading
 from sinks.ledger.settling import Settling
+from sinks.ledger.stuck import Stuck
 
 
-class LedgerReader(Settling, Answering, Judging):
+class LedgerReader(Settling, Answering, Judging, PeopleReading, Stuck, Carrying, ErasingReading):
     """A view of the ledger at one moment."""
 
     def outcomes(self) -> dict[str, Any]:
@@ -69,8 +73,9 @@ class LedgerReader(Settling, Answering, Judging):
         return {r.code_hash: r.survey_id for r in self.conn.execute(sa.select(t.codes))}
 
     def messages(self, state: str | None, limit: int) -> list[tuple[Claimed, str]]:
-        """Messages with their state, newest first; what was erased comes without its contact."""
-        rows = sa.select(t.claims).order_by(t.claims.c.real_claimed_at.desc(), t.claims.c.claim_id).limit(limit)
+        """Messages with their state, newest first. Those of erased slots belong to nobody any more and are left out."""
+        known = sa.or_(t.claims.c.purpose == "officers", sa.exists().where(t.slots.c.survey_id == t.claims.c.ref))
+        rows = sa.select(t.claims).where(known).order_by(t.claims.c.real_claimed_at.desc(), t.claims.c.claim_id).limit(limit)
         chosen = rows if state is None else rows.where(t.claims.c.state == state)
         return [(self._claimed_again(r), r.state) for r in self.conn.execute(chosen)]
 

@@ -76,7 +76,19 @@ slots = sa.Table(
     sa.Column("reason", sa.String),
     sa.Column("expires_at", Moment),
     sa.Column("taken_at", Moment, nullable=False),
+    sa.Column("unit", sa.String, nullable=False, server_default=""),
+    sa.Column("minor", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("preferred", sa.String),
+    sa.Column("refused", sa.String, nullable=False, server_default=""),
+    sa.Column("slip_hash", sa.String, index=True),
+    sa.Column("weight", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("arms", sa.String, nullable=False, server_default="{}"),
+    sa.Column("reopened_at", Moment),
+    sa.Column("settled_on", Day),
+    sa.Column("erased_on", Day),
     sa.Index("ix_slots_outcome", "outcome", "reason"),
+    sa.Index("ix_slots_erased_on", "erased_on", "settled_on"),
+    sa.Index("ix_slots_unit", "unit", "ended_on"),
 )
 
 vault = sa.Table(
@@ -96,7 +108,10 @@ contacts = sa.Table(
     sa.Column("asked_at", Moment),
     sa.Column("asked_by", sa.String),
     sa.Column("opted_out_at", Moment),
+    sa.Column("pepper", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("newer", sa.String, index=True),
 )
+"""``pepper``: version of the key the hash was made with; ``newer``: the hash of the same contact under a later one."""
 
 due = sa.Table(
     "due",
@@ -136,6 +151,8 @@ claims = sa.Table(
     sa.Column("segments", sa.Integer, nullable=False, default=0),
     sa.Column("code", sa.String),
     sa.Column("reason", sa.String),
+    sa.Column("price", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("template", sa.String),
     sa.UniqueConstraint("ref", "purpose", name="uq_claims_ref"),
 )
 
@@ -197,6 +214,14 @@ outbox = sa.Table(
     sa.Index("ix_outbox_writer", "writer", "id"),
 )
 
+writers = sa.Table(
+    "writers",
+    metadata,
+    sa.Column("writer", sa.String, primary_key=True),
+    sa.Column("beats", sa.BigInteger, nullable=False),
+)
+"""Whose outbox is whose; ``beats`` rises while its process lives and has something unpublished."""
+
 detectors = sa.Table(
     "detectors",
     metadata,
@@ -249,4 +274,146 @@ sources = sa.Table(
     sa.Column("paused_at", Moment),
     sa.Column("resumed_at", Moment),
     sa.Column("reason", sa.String),
+)
+
+rates = sa.Table(
+    "rates",
+    metadata,
+    sa.Column("provider", sa.String, primary_key=True),
+    sa.Column("credit", sa.BigInteger, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+money = sa.Table(
+    "money",
+    metadata,
+    sa.Column("day", Day, primary_key=True),
+    sa.Column("spent", sa.BigInteger, nullable=False),
+)
+
+providers = sa.Table(
+    "providers",
+    metadata,
+    sa.Column("channel", sa.String, primary_key=True),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("real_at", Moment, nullable=False),
+)
+
+provider_minutes = sa.Table(
+    "provider_minutes",
+    metadata,
+    sa.Column("provider", sa.String, primary_key=True),
+    sa.Column("minute", Moment, primary_key=True),
+    sa.Column("taken", sa.Integer, nullable=False),
+    sa.Column("refused", sa.Integer, nullable=False),
+    sa.Column("slow", sa.Integer, nullable=False),
+)
+
+# --- people and what they did (sinks/ledger/people.py, sinks/ledger/audit.py); all moments here are real time
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("login", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("scope", sa.String),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("password", sa.String),
+    sa.Column("factor", sa.LargeBinary),
+    sa.Column("factor_pending", sa.LargeBinary),
+    sa.Column("factor_step", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("wait_until", Moment),
+    sa.Column("disabled_at", Moment),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("token_hash", sa.String, primary_key=True),
+    sa.Column("login", sa.String, nullable=False, index=True),
+    sa.Column("csrf", sa.String, nullable=False),
+    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, index=True),
+    sa.Column("seen_at", Moment, nullable=False),
+)
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("token_hash", sa.String, primary_key=True),
+    sa.Column("login", sa.String, nullable=False, index=True),
+    sa.Column("purpose", sa.String, nullable=False),
+    sa.Column("made_by", sa.String, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("used_at", Moment),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("actor", sa.String, nullable=False, index=True),
+    sa.Column("act", sa.String, nullable=False),
+    sa.Column("object", sa.String, nullable=False, index=True),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+)
+
+# --- whom channels reach (sinks/ledger/going.py); moments are real time
+
+live = sa.Table(
+    "live",
+    metadata,
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("on", sa.Boolean, nullable=False),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_live_channel", "channel", "id"),
+)
+"""Every switch of a channel; the newest row of a channel holds."""
+
+test_messages = sa.Table(
+    "test_messages",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("language", sa.String, nullable=False),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("seen_by", sa.String),
+    sa.Column("seen_at", Moment),
+)
+"""Tests that were handed over, without to whom; and who saw them arrive."""
+
+# --- what was erased, and what people reported (sinks/ledger/erasing.py, sinks/ledger/fakes.py)
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("day", Day, primary_key=True),
+    sa.Column("what", sa.String, primary_key=True),
+    sa.Column("key_month", sa.String, primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
+)
+"""``key_month``: of the key it was sealed under, empty for what was not sealed."""
+
+fake_reports = sa.Table(
+    "fake_reports",
+    metadata,
+    sa.Column("day", Day, primary_key=True),
+    sa.Column("text_hash", sa.String(64), primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    sa.Column("first_at", Moment, nullable=False),
 )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, cast
 
 import sqlalchemy as sa
 
 from hailong.events import DeliveryState
-from hailong.ports import Claimed, Receipt, Settlement
+from hailong.ports import Claimed, Contact, Receipt, Settlement
 from sinks.ledger import schema as t
-from sinks.ledger.claiming import Claiming
+from sinks.ledger.claiming import TO_CITIZENS, Claiming
 from sinks.ledger.dossiers import keys_of
+from sinks.ledger.vault import VaultError
 
 _OUTCOME: Final = {
     "handed_over": ("asked", None),
@@ -26,20 +29,41 @@ class Settling(Claiming):
     """The second half of sending."""
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
-        """Write how claimed messages ended. A claim that is no longer open (settled by reconciliation meanwhile) is left as it is."""
+        """Write how claimed messages ended. A claim that is no longer open (settled by reconciliation meanwhile) is left as it is; so is
+        one that was taken up again since: the try that is told of is settled already.
+        """
         ended = [s for s in settlements if s.state != "open"]
+        tries = {s.claimed.claim_id: s.claimed.attempts for s in ended}
+        self.open_days({self.local_day(s.claimed.claimed_at) for s in ended})
         found = self.conn.execute(self.locked(sa.select(t.claims).where(t.claims.c.claim_id.in_([s.claimed.claim_id for s in ended]))))
-        claims = {c.claim_id: c for c in found if c.state == "claimed"}
+        claims = {c.claim_id: c for c in found if c.state == "claimed" and c.attempts == tries[c.claim_id]}
         ended = [s for s in ended if s.claimed.claim_id in claims]
         if not ended:
             return
+        ended = [self._other_channel(s, now) for s in ended]
         self._write_ends(ended, claims, now)
         for s in ended:
             if s.state == "released":
-                self.postpone(s.claimed.due_id, s.retry_at or now)
-        asked = [s for s in ended if s.claimed.kind != "officers"]
-        if asked:
-            self._settle_slots(asked, claims, now)
+                officers = s.claimed.kind == "officers"
+                at = s.retry_at or now
+                self.postpone(s.claimed.due_id, at if officers else self.tools.next_open(at))
+            if s.state in ("released", "failed"):
+                claim = claims[s.claimed.claim_id]
+                self.unspend(self.local_day(claim.claimed_at), claim.price)
+        to_citizens = [s for s in ended if s.claimed.kind != "officers"]
+        if to_citizens:
+            self._settle_slots([s for s in to_citizens if s.claimed.kind == "invitation"], claims, now)
+            self._tell_ends(to_citizens, claims, now)
+            self._wait_for_receipts(to_citizens, now)
+
+    def _other_channel(self, s: Settlement, now: datetime) -> Settlement:
+        """A definite refusal of one channel puts the message back for the next one the person can be reached by, if there is one."""
+        rest = s.claimed.payload.get("next") if s.state == "failed" and s.claimed.kind in TO_CITIZENS else None
+        if not rest:
+            return s
+        payload = {**s.claimed.payload, "channel": rest[0], "next": rest[1:]}
+        self.postpone(s.claimed.due_id, now, payload)
+        return replace(s, state="released", retry_at=now)
 
     def _write_ends(self, ended: Sequence[Settlement], claims: dict[str, Any], now: datetime) -> None:
         b = sa.bindparam
@@ -52,39 +76,86 @@ class Settling(Claiming):
             rows.append(
                 {
                     "b_claim": s.claimed.claim_id, "b_state": s.state, "b_settled_at": now, "b_reason": s.reason, "b_code": s.code,
-                    "b_seq": claim.seq + 1, "b_provider": h.provider if h else claim.provider,
+                    "b_seq": claim.seq + (s.state != "released"), "b_provider": h.provider if h else claim.provider,
                     "b_provider_id": h.provider_id if h else claim.provider_id, "b_segments": h.segments if h else 0,
                 }
             )  # fmt: skip
         self.conn.execute(statement, rows)
 
     def _settle_slots(self, ended: Sequence[Settlement], claims: dict[str, Any], now: datetime) -> None:
-        refs = [s.claimed.ref for s in ended]
-        slots = {x.survey_id: x for x in self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.survey_id.in_(refs))))}
+        """What invitations make of their dossiers; a reminder changes nothing there."""
+        slots = self._slots_of(ended)
         b = sa.bindparam
         outcome = sa.update(t.slots).where(t.slots.c.survey_id == b("b_survey")).values(outcome=b("b_outcome"), reason=b("b_reason"))
         ends = [(s, *_OUTCOME[s.state]) for s in ended]
-        self.conn.execute(outcome, [{"b_survey": s.claimed.ref, "b_outcome": o, "b_reason": r} for s, o, r in ends])
-        self._remember_asked([(slots[s.claimed.ref], s.claimed.claimed_at) for s, o, _ in ends if o == "asked"])
-        facts = []
+        if ends:
+            self.conn.execute(outcome, [{"b_survey": s.claimed.ref, "b_outcome": o, "b_reason": r} for s, o, r in ends])
+        asked = [(slots[s.claimed.ref], s) for s, o, _ in ends if o == "asked"]
+        self._remember_asked([(slot, s.claimed.claimed_at) for slot, s in asked])
+        self._remind_later([(slot, s) for slot, s in asked if s.state == "handed_over"])
         for s in ended:
-            slot, claim, h = slots[s.claimed.ref], claims[s.claimed.claim_id], s.handover
+            slot = slots[s.claimed.ref]
             if s.state == "failed":
                 self.withdraw(slot, "undeliverable")
-            elif s.state == "released" and slot.reason == "reopened":
+            elif s.state == "released" and (slot.reason == "reopened" or slot.reopened_at is not None):
                 self.withdraw(slot, "reopened")
+
+    def _slots_of(self, ended: Sequence[Settlement]) -> dict[str, Any]:
+        refs = [s.claimed.ref for s in ended]
+        return {x.survey_id: x for x in self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.survey_id.in_(refs))))}
+
+    def _tell_ends(self, ended: Sequence[Settlement], claims: dict[str, Any], now: datetime) -> None:
+        slots = self._slots_of(ended)
+        facts = []
+        for s in ended:
+            claim, h = claims[s.claimed.claim_id], s.handover
             if s.state != "released":
+                kept = s.state in ("handed_over", "unknown")
                 facts.append(
                     self.step(
-                        slot, "invitation", claim.seq + 1, cast(DeliveryState, s.state), now, channel=claim.channel,
+                        slots[s.claimed.ref], claim.purpose, claim.seq + 1, cast(DeliveryState, s.state), now, channel=claim.channel,
                         provider=h.provider if h else None, segments=h.segments if h else 0, code=s.code, reason=s.reason,
+                        cost=claim.price if kept else 0,
                     )
                 )  # fmt: skip
         self.put(facts, now)
 
+    def _remind_later(self, asked: Sequence[tuple[Any, Settlement]]) -> None:
+        """One reminder, when the rules gave the invitation one, at an hour at which people may be written to."""
+        rows = []
+        for slot, s in asked:
+            days = s.claimed.payload.get("remind_after_days")
+            if days is not None:
+                at = self.tools.next_open(_whole_hour(s.claimed.claimed_at + timedelta(days=days)))
+                kept = {"channel": s.claimed.channel}
+                rows.append({"kind": "reminder", "ref": slot.survey_id, "due_at": at, "state": "waiting", "payload": json.dumps(kept)})
+        self.insert_new(t.due, rows)
+
+    def _wait_for_receipts(self, ended: Sequence[Settlement], now: datetime) -> None:
+        """Who hands over to a provider that reports wants to hear of it."""
+        at = _whole_hour(now + timedelta(days=self.tools.receipt_days))
+        waiting = [s.claimed.claim_id for s in ended if s.state == "handed_over" and s.handover and s.handover.receipts]
+        self.insert_new(t.due, [{"kind": "no_receipt", "ref": ref, "due_at": at, "state": "waiting", "payload": "{}"} for ref in waiting])
+
+    def no_receipt(self, claim_id: str, now: datetime) -> None:
+        """Nothing was heard of a message for days: whether it arrived is unknown."""
+        found = self.conn.execute(self.locked(sa.select(t.claims).where(t.claims.c.claim_id == claim_id))).first()
+        if found is None or found.state != "handed_over":
+            return
+        mine = t.claims.c.claim_id == claim_id
+        self.conn.execute(sa.update(t.claims).where(mine).values(state="unknown", seq=found.seq + 1, reason="no_receipt"))
+        slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.survey_id == found.ref))).first()
+        if slot is None:
+            return
+        if found.purpose == "invitation" and slot.outcome == "asked":
+            self.conn.execute(sa.update(t.slots).where(t.slots.c.survey_id == found.ref).values(reason="unknown"))
+        more = {"channel": found.channel, "provider": found.provider, "reason": "no_receipt"}
+        self.put([self.step(slot, found.purpose, found.seq + 1, "unknown", now, **more)], now)
+
     def _remember_asked(self, asked: Sequence[tuple[Any, datetime]]) -> None:
         """These contacts were asked; their links will run out."""
         contacts = [{"b_hash": h, "b_at": at, "b_by": slot.survey_id} for slot, at in asked for h in keys_of(slot)]
+        contacts.sort(key=lambda c: c["b_hash"])  # as everybody locks them
         b = sa.bindparam
         if contacts:
             mine = sa.update(t.contacts).where(t.contacts.c.hash == b("b_hash")).values(asked_at=b("b_at"), asked_by=b("b_by"))
@@ -106,11 +177,16 @@ class Settling(Claiming):
         return [(self._claimed_again(r), r.checks) for r in rows]
 
     def _claimed_again(self, r: Any) -> Claimed:
+        due = self.conn.execute(sa.select(t.due).where(t.due.c.id == r.due_id)).one()
         if r.purpose == "officers":
-            due = self.conn.execute(sa.select(t.due).where(t.due.c.id == r.due_id)).one()
             return self._officers(due, dict(r._mapping))
         slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == r.ref)).one()
-        return self._invitation(slot, dict(r._mapping), self.contact_of(slot.dossier_ref))
+        try:
+            entry = self.open_vault(slot.dossier_ref)
+        except VaultError:
+            entry = None
+        contact = Contact(entry.phone, entry.email) if entry else Contact(None, None)
+        return self._invitation(slot, dict(r._mapping), contact, json.loads(due.payload), entry.slip_code if entry else None)
 
     # --- receipts, expiry
 
@@ -127,6 +203,8 @@ class Settling(Claiming):
         if rows:
             self._apply(rows, now)
             self.conn.execute(sa.update(t.receipts).where(t.receipts.c.id.in_([r.id for r in rows])).values(applied=True))
+            heard = sa.and_(t.due.c.kind == "no_receipt", t.due.c.ref.in_([r.claim_id for r in rows if r.status != "sent"]))
+            self.conn.execute(sa.update(t.due).where(heard).values(state="done"))
         return len(rows)
 
     def _apply(self, rows: Sequence[Any], now: datetime) -> None:
@@ -143,16 +221,23 @@ class Settling(Claiming):
             self.conn.execute(sa.update(t.claims).where(mine).values(state=state, seq=claim.seq + 1, code=r.code))
             if claim.purpose == "officers":
                 continue
-            if state == "failed":
+            if claim.purpose == "invitation" and state == "failed":
                 self._undeliverable(claim.ref)
+            elif claim.purpose == "invitation":
+                self._arrived(claim.ref)
             more = {"channel": claim.channel, "provider": claim.provider, "code": r.code}
-            facts.append(self.step(slots[claim.ref], "invitation", claim.seq + 1, state, now, **more))
+            facts.append(self.step(slots[claim.ref], claim.purpose, claim.seq + 1, state, now, **more))
         self.put(facts, now)
 
     def _undeliverable(self, survey_id: str) -> None:
         mine = t.slots.c.survey_id == survey_id
         self.conn.execute(sa.update(t.slots).where(mine).values(outcome="not_asked", reason="undeliverable"))
         self.conn.execute(sa.update(t.contacts).where(t.contacts.c.asked_by == survey_id).values(asked_at=None, asked_by=None))
+
+    def _arrived(self, survey_id: str) -> None:
+        """What was unknown is known now."""
+        mine = sa.and_(t.slots.c.survey_id == survey_id, t.slots.c.outcome == "asked", t.slots.c.reason == "unknown")
+        self.conn.execute(sa.update(t.slots).where(mine).values(reason=None))
 
     def expire(self, survey_id: str, now: datetime) -> None:
         """A link ran out: a fact, if it was never answered."""
@@ -164,3 +249,9 @@ class Settling(Claiming):
         if claim is not None:
             self.conn.execute(sa.update(t.claims).where(t.claims.c.claim_id == claim.claim_id).values(seq=claim.seq + 1))
             self.put([self.step(slot, "invitation", claim.seq + 1, "expired", now, channel=claim.channel)], now)
+
+
+def _whole_hour(at: datetime) -> datetime:
+    """The next whole hour: what waits for days need not wait for a second of its own."""
+    floor = at.replace(minute=0, second=0, microsecond=0)
+    return floor if floor == at else floor + timedelta(hours=1)

@@ -37,6 +37,8 @@ class Vault:
 
     def open(self, month: str, sealed: bytes, bound_to: str) -> bytes:
         """Raises VaultError."""
+        if not sealed:
+            raise VaultError(f"the value sealed for {month} was erased. Nothing brings it back.")
         try:
             return AESGCM(self._key_of(month)).decrypt(sealed[:_NONCE], sealed[_NONCE:], bound_to.encode())
         except InvalidTag:

@@ -182,7 +182,7 @@ class TwilioSms:
             raise _refusal(error) from None
         except (TwilioException, ValueError, KeyError) as error:
             raise UnknownOutcome(f"Twilio's answer could not be read ({type(error).__name__})") from None
-        return _handover(created)
+        return _handover(created, message.callback_url is not None)
 
     async def find(self, message: OutgoingMessage, since: datetime) -> Handover | None:
         """Whether Twilio has a message with this token to this number, created after ``since`` (real time). Raises Retryable.
@@ -197,7 +197,7 @@ class TwilioSms:
                     if found.date_created is not None and found.date_created < earliest:
                         break
                     if message.token in (found.body or ""):
-                        return _handover(found)
+                        return _handover(found, message.callback_url is not None)
         except (TimeoutError, _NoAnswer, TwilioException, ValueError, KeyError) as error:
             raise Retryable(f"Twilio's list could not be read ({type(error).__name__})", _BUSY_WAIT) from None
         return None
@@ -249,8 +249,8 @@ def retry_after(header: str | None) -> float:
     return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else _BUSY_WAIT
 
 
-def _handover(created: Any) -> Handover:
-    return Handover(PROVIDER, str(created.sid), int(created.num_segments or 0), str(created.status))
+def _handover(created: Any, reports: bool) -> Handover:
+    return Handover(PROVIDER, str(created.sid), int(created.num_segments or 0), str(created.status), reports)
 
 
 def _refusal(error: TwilioRestException | TwilioServiceException) -> Retryable | Permanent:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 
+from ops.carrier.__main__ import ZNS_APP
 from ops.carrier.evidence import Evidence, read
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,14 @@ class CarrierProcess:
     def token(self) -> str:
         return (self.data / "auth_token").read_text().strip()
 
+    def zns(self) -> dict[str, Any]:
+        """What a ``ZnsChannel`` of this carrier is made with; its token file begins with a refresh token that was never used."""
+        tokens = self.data / "zns_tokens.client.json"
+        if not tokens.exists():
+            tokens.write_text('{"refresh_token": "first"}')
+        secret = (self.data / "zns_secret").read_text().strip()
+        return {"app_id": ZNS_APP, "secret": secret, "token_file": tokens, "base_url": self.url, "oauth_url": self.url}
+
     def kill(self) -> None:
         """kill -9."""
         self._end(signal.SIGKILL)
@@ -86,6 +95,9 @@ class CarrierProcess:
     def accepted(self, to: str) -> list[dict[str, Any]]:
         """What the journal has for this recipient."""
         return [message for message in self.evidence().messages if message["to"] == to]
+
+    def request(self, method: str, path: str, **values: Any) -> httpx.Response:
+        return httpx.request(method, self.url + path, **values)
 
     def api(self, path: str = "", **values: Any) -> httpx.Response:
         """A request of the Messages API: POST with ``data=``, else GET."""
@@ -123,6 +135,8 @@ class Receiver:
     port: int = 0
     got: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
     """(path, form, signature)."""
+    events: list[tuple[bytes, str]] = field(default_factory=list)
+    """(body, signature) of Zalo's events, which are no forms."""
     answers: list[int] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
     _thread: threading.Thread | None = None
@@ -132,9 +146,12 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                form = dict(parse_qsl(body, keep_blank_values=True))
-                receiver.got.append((self.path, form, self.headers["X-Twilio-Signature"]))
+                octets = self.rfile.read(int(self.headers["Content-Length"]))
+                if "X-ZEvent-Signature" in self.headers:
+                    receiver.events.append((octets, self.headers["X-ZEvent-Signature"]))
+                else:
+                    form = dict(parse_qsl(octets.decode(), keep_blank_values=True))
+                    receiver.got.append((self.path, form, self.headers["X-Twilio-Signature"]))
                 self.send_response(receiver.answers.pop(0) if receiver.answers else 204)
                 self.end_headers()
 

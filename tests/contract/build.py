@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -59,22 +60,25 @@ def take(ledger: Ledger, *acts: DossierAct, now: datetime = NOON) -> list[str]:
         return [tx.take_act(a, now).status for a in acts]
 
 
-def decide(ledger: Ledger, *refs: str, ask_at: datetime = NOON, days: int = 30) -> list[str]:
+def decide(ledger: Ledger, *refs: str, ask_at: datetime = NOON, days: int = 30, **more: Any) -> list[str]:
     """Decide to ask these dossiers; their survey ids."""
     with ledger.begin() as tx:
         slots = tx.slots_for_decision(refs)
         tx.decide(
             [
-                Decision(s.dossier_ref, s.survey_id, s.contacts, True, None, s.reach[0], ask_at, ask_at + timedelta(days=days))
+                replace(
+                    Decision(s.dossier_ref, s.survey_id, s.contacts, True, None, s.reach[0], ask_at, ask_at + timedelta(days=days)), **more
+                )
                 for s in (slots[r] for r in refs)
             ]
         )
         return [slots[r].survey_id for r in refs]
 
 
-def claim(ledger: Ledger, now: datetime = NOON, limit: int = 20, lease_s: float = 30.0) -> list[Claimed]:
+def claim(ledger: Ledger, now: datetime = NOON, limit: int = 20, lease_s: float = 30.0, real: datetime | None = None) -> list[Claimed]:
+    real = real or now
     with ledger.begin() as tx:
-        return tx.claim_due(now, now, now + timedelta(seconds=lease_s), limit, "w")
+        return tx.claim_due(now, real, real + timedelta(seconds=lease_s), limit, "w")
 
 
 def settle(ledger: Ledger, state: Any, *claims: Claimed, now: datetime = NOON, **more: Any) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +19,6 @@ from dashboard.view import collated
 from hailong.domain.alert_sentences import listed
 from hailong.domain.detectors import Judge
 from hailong.domain.scoring import PRIVACY_LIMIT
-from hailong.domain.units import LOCAL
 from hailong.events import AlertChanged, SurveyCounted
 from hailong.ports import Retryable
 from sinks.clickhouse.archive import Archive
@@ -27,6 +26,7 @@ from sinks.clickhouse.connection import connect
 from sinks.clickhouse.queries import ClickHouseFigures
 from tests.clickhouse.facts import District, counted, unit
 from tests.clickhouse.room import database
+from tests.dashboard.room import Fixed, People
 
 pytestmark = pytest.mark.stack
 NOTICE = {"vi": "Các xã được gọi là Xã 01 …; câu trả lời là mô phỏng.", "en": "Communes are called Xã 01 …; answers are simulated."}
@@ -34,28 +34,25 @@ TAGS_WITHOUT_END = {"meta", "link", "input", "line", "circle", "polyline", "rect
 
 
 @dataclass(frozen=True)
-class Fixed:
-    at: datetime = datetime(2026, 4, 2, 9, tzinfo=LOCAL)
-
-    def now(self) -> datetime:
-        return self.at
-
-
-@dataclass(frozen=True)
 class Client:
-    """A browser at ``host``, seen by the site as ``peer``."""
+    """A browser at ``host``, seen by the site as ``peer``, with a session."""
 
     app: Starlette
+    session: str
     host: str = "127.0.0.1"
     peer: str = "127.0.0.1"
 
     def get(self, address: str, headers: dict[str, str] | None = None) -> httpx.Response:
-        return asyncio.run(self._get(address, headers))
+        return self.send("GET", address, headers)
 
-    async def _get(self, address: str, headers: dict[str, str] | None) -> httpx.Response:
+    def send(self, method: str, address: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        return asyncio.run(self._send(method, address, headers))
+
+    async def _send(self, method: str, address: str, headers: dict[str, str] | None) -> httpx.Response:
         transport = httpx.ASGITransport(self.app, client=(self.peer, 40000))
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{self.host}", headers={"Accept": "*/*"}) as client:
-            return await client.get(address, headers=headers)
+        sent = {"Accept": "*/*", "Cookie": f"hailong={self.session}"}
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{self.host}", headers=sent) as client:
+            return await client.request(method, address, headers=headers)
 
 
 class Page(HTMLParser):
@@ -90,11 +87,16 @@ class Page(HTMLParser):
 @dataclass
 class Site:
     figures: ClickHouseFigures
+    people: People
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
     def client(self, **options: Any) -> Client:
-        app = build_dashboard(self.figures, options.pop("alerts", lambda: self.alerts), Fixed(), notice=NOTICE, **options)
-        return Client(app)
+        return Client(self.app(**options), self.people.session("lan"))
+
+    def app(self, **options: Any) -> Starlette:
+        return build_dashboard(
+            self.figures, options.pop("alerts", lambda: self.alerts), Fixed(), self.people.door, notice=NOTICE, **options
+        )
 
     def page(self, address: str = "/?lang=vi", **options: Any) -> Page:
         answer = self.client(**options).get(address)
@@ -103,7 +105,15 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(address: str) -> Iterator[Site]:
+def people(tmp_path_factory: pytest.TempPathFactory, blank: Path) -> Iterator[People]:
+    made = People(tmp_path_factory.mktemp("people"), blank)
+    made.add("lan")
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture(scope="module")
+def site(address: str, people: People) -> Iterator[Site]:
     with database(address) as settings:
         district = District(7, communes=9, per_day=12, fall=("C07", District.start, 0.5))
         archive = Archive(connect(settings))
@@ -113,13 +123,13 @@ def site(address: str) -> Iterator[Site]:
         for record in district.topics["survey.counted.v1"]:
             assert isinstance(record, SurveyCounted)
             steps += [fact for fact in judge.apply(record) if isinstance(fact, AlertChanged)]
-        yield Site(ClickHouseFigures(connect(settings), "test", 0.9), listed(steps))
+        yield Site(ClickHouseFigures(connect(settings), "test", 0.9), people, listed(steps))
 
 
 @pytest.fixture
-def empty(address: str) -> Iterator[Site]:
+def empty(address: str, people: People) -> Iterator[Site]:
     with database(address) as settings:
-        yield Site(ClickHouseFigures(connect(settings), "test", 0.9))
+        yield Site(ClickHouseFigures(connect(settings), "test", 0.9), people)
 
 
 def test_every_figure_comes_with_its_n_its_interval_and_its_coverage(site: Site) -> None:
@@ -134,17 +144,15 @@ def test_every_figure_comes_with_its_n_its_interval_and_its_coverage(site: Site)
         assert f"{rate} % ({interval} %) · n = {row['n']} · hỏi được {coverage} % hồ sơ" in text
 
 
-def test_the_page_says_as_of_when_and_what_is_simulated_and_that_there_is_no_sign_in(site: Site) -> None:
+def test_the_page_says_as_of_when_and_what_is_simulated(site: Site) -> None:
     as_of = site.client().get("/api/v1/figures").json()["as_of"]
     text = site.page().text
     assert f"Tính đến câu trả lời thứ {as_of:,}".replace(",", ".") in text
     assert "ngày 31/3/2026" in text
     assert NOTICE["vi"] in text
-    assert "chưa có đăng nhập" in text
     english = site.page("/?lang=en").text
     assert NOTICE["en"] in english
     assert "31 March 2026" in english
-    assert "no sign-in yet" in english
 
 
 def test_an_open_alert_stands_with_its_sentence_and_its_unit_points_to_it(site: Site) -> None:
@@ -202,8 +210,68 @@ def test_a_wrong_address_is_said_in_words_and_in_json(site: Site, wrong: str) ->
     assert page.status_code == 400
     assert "Yêu cầu không đọc được" in page.text
     data = site.client().get(f"/api/v1/figures?{wrong}")
-    assert data.status_code == 422
+    assert data.status_code == 400
     assert set(data.json()["error"]) == {"status", "reason", "detail"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "vietnamese", "english"),
+    [
+        (
+            "from=abc",
+            ("Từ tháng", "(from)", "không phải là một tháng", "YYYY-MM", "from=2026-03"),
+            ("From month", "(from)", "is not a month", "YYYY-MM", "from=2026-03"),
+        ),
+        (
+            "from=2025-03&to=2025-01",
+            ("(to)", "đứng trước tháng bắt đầu", "viết tháng"),
+            ("(to)", "lies before the month", "Write that month"),
+        ),
+        ("level=abc", ("(level)", "không có lựa chọn này", "province, district"), ("(level)", "none of the choices", "province, district")),
+        ("order=abc", ("(order)", "không có lựa chọn này", "name, support"), ("(order)", "none of the choices", "name, support")),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_to_write(site: Site, wrong: str, vietnamese: tuple[str, ...], english: tuple[str, ...]) -> None:
+    page = Page(site.client().get(f"/?lang=vi&{wrong}").text)
+    assert [words for words in vietnamese if words not in page.text] == []
+    assert any(tag == "a" and attrs.get("href") == "/?lang=vi" for tag, attrs in page.tags)
+    for text in (
+        Page(site.client().get(f"/?lang=en&{wrong}").text).text,
+        site.client().get(f"/api/v1/figures?{wrong}").json()["error"]["detail"],
+    ):
+        assert [words for words in english if words not in text] == []
+        assert "abc" not in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ("/api/v1/figurez", "/api/v1/figurez"),
+        ("/api/v2/alerts", "/api/v2/alerts"),
+        ("/api", "this address"),
+        ("/api/v1/0900000001", "this address"),
+        ("/api/v1/<b>x", "this address"),
+    ],
+)
+def test_an_unknown_address_of_the_api_is_told_as_json(site: Site, asked: str, named: str) -> None:
+    for headers in ({}, {"Accept": "text/html"}):
+        answer = site.client().get(asked, headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
+        detail = f"{named}: there is no such address. Ask for one of these: /api/v1/alerts, /api/v1/figures."
+        assert answer.json() == {"error": {"status": 404, "reason": "Not Found", "detail": detail}}
+    page = site.client().get("/elsewhere")
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
+def test_a_refused_method_is_told_which_ones_there_are(site: Site) -> None:
+    client = site.client()
+    page, data = client.send("POST", "/?lang=vi"), client.send("DELETE", "/api/v1/figures")
+    assert (page.status_code, data.status_code) == (405, 405)
+    assert {frozenset(answer.headers["allow"].split(", ")) for answer in (page, data)} == {frozenset({"GET", "HEAD"})}
+    assert "không nhận yêu cầu như vậy" in page.text
+    detail = data.json()["error"]["detail"]
+    assert detail.startswith("/api/v1/figures: this address takes ")
+    assert detail.endswith(" only. Send such a request.")
 
 
 def test_rows_have_the_agreed_fields_and_the_total_is_their_sum(site: Site) -> None:
@@ -241,12 +309,12 @@ def test_before_anything_happened_every_part_says_what_to_do(empty: Site, langua
     assert "0,0 %" not in text
 
 
-def test_under_the_limit_nothing_of_the_answers_is_shown(address: str) -> None:
+def test_under_the_limit_nothing_of_the_answers_is_shown(address: str, people: People) -> None:
     with database(address) as settings:
         archive = Archive(connect(settings))
         archive.absorb("unit.changed.v1", 0, [(0, unit("C01", "Xã 01"))])
         archive.absorb("survey.counted.v1", 0, [(i, counted(i + 1, score=1 + i % 5)) for i in range(PRIVACY_LIMIT - 1)])
-        small = Site(ClickHouseFigures(connect(settings), "test", 0.9))
+        small = Site(ClickHouseFigures(connect(settings), "test", 0.9), people)
         for step in (1, 5):
             text = small.page(step=step).text
             assert "○ Chưa đủ câu trả lời (dưới 10)" in text
@@ -256,10 +324,10 @@ def test_under_the_limit_nothing_of_the_answers_is_shown(address: str) -> None:
             assert [(r["n"], r["answered"], r["rate"]) for r in data["rows"]] == [(None, None, None)]
 
 
-def test_a_new_answer_is_on_the_next_page(address: str) -> None:
+def test_a_new_answer_is_on_the_next_page(address: str, people: People) -> None:
     with database(address) as settings:
         archive = Archive(connect(settings))
-        client = Site(ClickHouseFigures(connect(settings), "test", 0.9)).client(step=1)
+        client = Site(ClickHouseFigures(connect(settings), "test", 0.9), people).client(step=1)
         archive.absorb("survey.counted.v1", 0, [(i, counted(i + 1, score=5)) for i in range(10)])
         assert client.get("/api/v1/figures").json()["total"]["n"] == 10
         archive.absorb("survey.counted.v1", 0, [(10, counted(11, score=1))])
@@ -281,9 +349,9 @@ def test_alerts_that_cannot_be_read_do_not_take_the_figures_along(site: Site) ->
     assert answer.json()["error"]["status"] == 503
 
 
-def test_a_store_that_is_away_is_a_sentence_and_not_ready(address: str) -> None:
+def test_a_store_that_is_away_is_a_sentence_and_not_ready(address: str, people: People) -> None:
     with database(address) as settings:
-        site = Site(ClickHouseFigures(connect(settings), "test", 0.9))
+        site = Site(ClickHouseFigures(connect(settings), "test", 0.9), people)
     answer = site.client().get("/?lang=en")  # its database is gone
     assert answer.status_code == 503
     assert "Retry-After" in answer.headers
@@ -297,20 +365,24 @@ def test_ready_when_figures_can_be_read_with_or_without_the_ledger(site: Site) -
 
 
 @pytest.mark.parametrize(
-    ("peer", "host", "headers"),
+    ("peer", "host", "headers", "cause"),
     [
-        ("10.0.0.7", "127.0.0.1", {}),
-        ("127.0.0.1", "evil.example", {}),
-        ("127.0.0.1", "127.0.0.1", {"X-Forwarded-For": "10.0.0.7"}),
+        ("10.0.0.7", "127.0.0.1", {}, "from another machine"),
+        ("127.0.0.1", "evil.example", {}, "by the name “evil.example”"),
+        ("127.0.0.1", "127.0.0.1", {"X-Forwarded-For": "10.0.0.7"}, "through a proxy"),
     ],
 )
-def test_only_this_machine_sees_anything(site: Site, peer: str, host: str, headers: dict[str, str]) -> None:
-    app = build_dashboard(site.figures, lambda: site.alerts, Fixed())
-    client = Client(app, host, peer)
+def test_only_this_machine_sees_anything(site: Site, peer: str, host: str, headers: dict[str, str], cause: str) -> None:
+    session = site.people.session("lan")
+    client = Client(site.app(loopback_only=True), session, host, peer)
     for address in ("/", "/api/v1/figures", "/api/v1/alerts"):
-        assert client.get(address, headers=headers).status_code == 403
-    open_app = build_dashboard(site.figures, lambda: site.alerts, Fixed(), loopback_only=False)
-    assert Client(open_app, host, peer).get("/", headers=headers).status_code == 200
+        refused = client.get(f"{address}?lang=en", headers=headers)
+        assert refused.status_code == 403
+        said = refused.json()["error"]["detail"] if "api" in address else Page(refused.text).text
+        assert cause in said
+        assert "Open http://127.0.0.1:80/ in a browser on that machine" in said
+    assert "Xin mở http://127.0.0.1:80/ bằng trình duyệt trên máy đó" in client.get("/", headers=headers).text
+    assert Client(site.app(), session, host, peer).get("/", headers=headers).status_code == 200
 
 
 def test_vietnamese_names_sort_by_their_letters() -> None:

@@ -8,7 +8,7 @@ from ops.local.home import REPOSITORY
 from tests.end.town import Town
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A whole stack with the district's units; once for all these tests, which follow one another."""
     made = Town(tmp_path_factory.mktemp("town") / "data")

@@ -26,6 +26,18 @@ def mails(town: Town, to: str, word: str) -> list[dict[str, Any]]:
     return [m for m in town.messages(to) if word in m["subject"] + m["body"]]
 
 
+def test_officers_sign_in_by_the_first_link_and_nobody_else_sees_anything(town: Town) -> None:
+    figures = f"{town['dashboard']}/api/v1/figures"
+    assert town.http.get(figures).status_code == 401
+    made = town.json("accounts", "first")
+    town.sign_in(made["login"], made["link"])
+    assert town.http.get(figures).status_code == 200
+    assert town.hailong("accounts", "first", code=1) == ""
+    acts = [line["act"] for line in town.json("audit", "list")]
+    assert acts == ["account_made", "link_made", "link_used", "password_set", "signed_in"]
+    assert town.json("audit", "verify")["passed"]
+
+
 def test_endings_come_in_and_each_person_gets_one_message(town: Town) -> None:
     wanted = [town.item(phone) for phone in UNHAPPY]
     wanted += [town.item(email=MAIL, receiving_unit_code="xa-01")]
@@ -47,8 +59,8 @@ def test_endings_come_in_and_each_person_gets_one_message(town: Town) -> None:
     assert found == {
         "valid": len(wanted) + len(others),
         "asked": len(wanted),
-        "waiting": 0,
-        "not_asked": {"no_contact": 1, "recently_asked": 1, "sensitive_procedure": 1, "test": 1, "too_old": 1},
+        "waiting": 1,  # the second ending of a number that was asked a moment ago rests until the cap is over
+        "not_asked": {"no_contact": 1, "sensitive_procedure": 1, "test": 1, "too_old": 1},
     }
     sent = town.messages()
     assert sorted(m["to"] for m in sent) == sorted([*UNHAPPY, MAIL])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,7 +46,7 @@ class Town:
         (folder / "keys").mkdir(parents=True, mode=0o700)
         (folder / "keys" / "officers.toml").write_text(OFFICERS)
         base = next(b for b in range(BASE, BASE + 41, 8) if not Ports.from_base(b).taken())
-        overrides = {"spread_minutes": 0, "retry_base_s": 2.0, "dead_letter_limit": 1000}
+        overrides = {"spread_minutes": 0, "ask_at_once": True, "any_hour": True, "retry_base_s": 2.0, "dead_letter_limit": 1000}
         self.stack = Stack(folder, port_base=base, clock=START.replace(tzinfo=None).isoformat(), overrides=overrides)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -90,6 +91,16 @@ class Town:
         """What the carrier has accepted, oldest first."""
         found = self.http.get(f"{self['carrier']}/messages.json", params={"after": 0, "limit": 1000}).json()
         return [m for m in sorted(found, key=lambda m: m["n"]) if to is None or m["to"] == to]
+
+    def sign_in(self, login: str, link: str) -> None:
+        """On the officers' site, by a one-time link; from now on ``http`` is signed in there."""
+        words = {"password": "mưa rào trên bản nhỏ", "again": "mưa rào trên bản nhỏ"}
+        assert self._send(link, words).status_code == 303
+        assert self._send(f"{self['dashboard']}/sign-in", {"login": login, "password": words["password"]}).status_code == 303
+
+    def _send(self, address: str, fields: dict[str, str]) -> httpx.Response:
+        (csrf,) = re.findall(r'name="csrf" value="([^"]+)"', self.http.get(address).text)
+        return self.http.post(address, data=fields | {"csrf": csrf})
 
     def visit(self, to: str, score: int) -> Visit:
         """The link in somebody's first message."""

@@ -9,9 +9,9 @@ import pytest
 
 from hailong.events import DossierClosed, DossierReopened
 from hailong.ports import Retryable
-from producers.desk import SourcePaused
+from producers.desk import Desk, SourcePaused
 from sinks.ledger import Ledger
-from tests.intake.room import NOW, item, open_room
+from tests.intake.room import KEYED, NOW, item, open_room
 
 
 def test_each_item_has_its_result_in_order(tmp_path: Path) -> None:
@@ -82,6 +82,24 @@ def test_an_acknowledgement_that_was_lost_makes_an_echo_with_the_same_bytes(tmp_
     desk.take([item(1)], "one-stop", NOW)
     first, echo = log.records
     assert first == echo
+
+
+def test_what_another_process_has_not_published_is_published_here_before_the_answer(tmp_path: Path) -> None:
+    """The source sends again, and another process takes it: its answer is a promise too, and the other's order holds."""
+    desk, ledger, log = open_room(tmp_path)
+    log.away = True
+    with pytest.raises(Retryable):
+        desk.take([item(n) for n in range(1, 6)], "one-stop", NOW)
+    gone = ledger.pending()
+    other = Desk(ledger.for_writer("intake:other"), log, KEYED, "hoa-binh")
+    with pytest.raises(Retryable):
+        other.take([item(3), item(9)], "one-stop", NOW)
+    log.away = False
+    results = other.take([item(3), item(9)], "one-stop", NOW)
+    assert [(r.status, r.duplicate) for r in results] == [(202, False), (202, False)]
+    assert {r.event_id for r in results} <= log.ids()
+    assert [r for r in log.records if r in [g.record for g in gone]] == [g.record for g in gone[:3]]
+    assert [p.id for p in ledger.pending()] == [g.id for g in gone[3:]], "what nobody asked about stays its own"
 
 
 def test_threads_take_in_parallel_and_every_fact_is_there(tmp_path: Path) -> None:

@@ -76,6 +76,17 @@ def test_refused_lines_are_reported_beside(folder: Folder) -> None:
     assert folder.there("done") == ["20250121T090000-export.csv"]
 
 
+def test_a_column_nobody_reads_is_told_of_beside(folder: Folder) -> None:
+    folder.put(text="\n".join([f"{HEADER};So_Phong", *(f"{row};12" for row in ROWS)]))
+    folder.drop.sweep(NOW)
+    (swept,) = folder.drop.sweep(NOW)
+    assert swept.report is not None
+    assert swept.report.new == 2
+    (warnings,) = folder.there("refused")
+    assert warnings == "20250121T090000-export.csv.warnings.txt"
+    assert "So_Phong" in (folder.root / "refused" / warnings).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("text", "said"), [("", "is empty"), ("no;such;columns\n1;2;3", "has no column")])
 def test_a_file_that_cannot_be_read_is_refused_with_its_reason(folder: Folder, text: str, said: str) -> None:
     folder.put(text=text)

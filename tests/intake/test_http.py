@@ -252,8 +252,38 @@ def pause(ledger: Ledger) -> None:
 
 
 def test_other_addresses_and_methods_answer_in_the_same_shape(site: Site) -> None:
-    assert error(site.client.get("/v1/dossiers")) == (405, "method_not_allowed")
     assert error(site.client.get("/elsewhere")) == (404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_a_refused_method_is_told_which_ones_there_are(site: Site, method: str) -> None:
+    refused = site.client.request(method, "/v1/dossiers")
+    assert error(refused) == (405, "method_not_allowed")
+    assert refused.headers["allow"] == "POST"
+    assert site.client.head("/v1/dossiers").headers["allow"] == "POST"
+    asked = site.client.post("/readyz")
+    assert error(asked) == (405, "method_not_allowed")
+    assert set(asked.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+def test_a_misspelt_field_is_told_of_and_the_item_is_taken(site: Site) -> None:
+    sent = item(1, adress="12 Đường Ví Dụ", contact={"phon": "0900000001", "email": "nguoi.nop@cong-dan.example"})
+    response = site.post([sent, item(2, contact={"phone": "113", "fax": "1"}), item(3), item(4, status_code=None, statuscode=10)])
+    assert response.status_code == 202
+    said = [(i["status"], i.get("notes")) for i in response.json()["items"]]
+    assert said == [
+        (202, ["unknown field: adress", "unknown field: contact.phon"]),
+        (202, ["contact.phone: not_a_number", "unknown field: contact.fax"]),
+        (202, None),
+        (422, ["unknown field: statuscode"]),
+    ]
+    assert len(site.log.ids()) == 3
+    assert not [value for value in ("Ví Dụ", "0900", "nguoi.nop") if value in response.text]
+
+
+def test_an_item_with_very_many_unknown_fields_has_a_short_answer(site: Site) -> None:
+    (result,) = site.post(item(1) | {f"x{n}": n for n in range(100)}).json()["items"]
+    assert (result["status"], len(result["notes"]), result["notes"][-1]) == (202, 21, "unknown fields: 80 more")
 
 
 class Broken(KeptLog):

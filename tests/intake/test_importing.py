@@ -177,6 +177,49 @@ def test_json_lines_may_be_items_as_the_intake_takes_them(tmp_path: Path) -> Non
     assert refused(report) == [("4", "", "", "not_a_line"), ("5", "", "", "not_a_line")]
 
 
+UNREAD = "no field of the mapping reads"
+
+
+def test_a_column_nobody_reads_is_warned_of_once_and_refuses_nothing(tmp_path: Path) -> None:
+    room = Import(tmp_path)
+    text = "\n".join([f"{HEADER};SĐT;0912345678;", *(f"{row};0900000009;x;" for row in ROWS)])
+    report = room.run(room.file(text))
+    assert (report.new, report.complete, report.report) == (2, True, None)
+    assert report.unread == report.as_json()["unread"] == {"SĐT": 1, "(a name that is no field)": 1}
+    warnings = [said for said in report.sentences() if "warning" in said]
+    assert len(warnings) == 2
+    assert warnings[0] == f"  warning: line 1: {UNREAD} 'SĐT'; did you mean 'ĐT'? Correct it at the source."
+    assert not [value for value in ("0912345678", "0900000009") if value in "".join(report.sentences())]
+
+
+def test_a_column_that_is_to_be_ignored_is_not_warned_of(tmp_path: Path) -> None:
+    room = Import(tmp_path, MAPPING.replace("[file]", '[file]\nignore = ["Ngày sinh"]'))
+    report = room.run(room.file("\n".join([f"{HEADER};Ngày sinh;Giới tính", *(f"{row};x;y" for row in ROWS)])))
+    assert report.unread == {"Giới tính": 1}
+    (warning,) = (said for said in report.sentences() if "warning" in said)
+    assert "map it, or write it into ignore under [file]" in warning
+
+
+def test_a_misspelt_key_of_a_json_line_is_warned_of_once_a_file(tmp_path: Path) -> None:
+    names = ("dossier_code", "status_code", "received_at", "finished_at", "receiving_unit_code", "contact.phone")
+    room = Import(tmp_path, "\n".join(f"[fields.{name}]\ncolumn = {name!r}" for name in names))
+    misspelt = [item(n, procedure_code=None, contact={"phon": "0900000001", "0900000002": 1}, adress={"a": {"b": 1}}) for n in (2, 3)]
+    path = written(tmp_path / "x.jsonl", [item(1, procedure_code=None), *misspelt, item(4, procedure_code=None, contact=None)])
+    report = room.run(path, source="portal")
+    assert (report.new, report.complete) == (4, True)
+    assert report.unread == {"contact.phon": 2, "(a name that is no field)": 2, "adress": 2}
+    said = "".join(report.sentences())
+    assert f"line 2: {UNREAD} 'contact.phon'; did you mean 'contact.phone'?" in said
+    assert "0900" not in said
+
+
+def test_a_file_with_no_end_of_unknown_keys_fills_neither_memory_nor_report(tmp_path: Path) -> None:
+    room = Import(tmp_path)
+    path = written(tmp_path / "x.jsonl", [{f"k{n}-{i}": 1 for i in range(10)} for n in range(40)])
+    report = room.run(path)
+    assert (len(report.unread), report.unread["(more than 50 names)"]) == (51, 6)
+
+
 def test_a_large_file_is_read_in_pieces_and_its_progress_is_told(tmp_path: Path) -> None:
     room = Import(tmp_path)
     path = room.file("\n".join([HEADER, *(f"H28-{n};15/01/2025;20/01/2025;xa-01;" for n in range(1_700))]))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from ops.local.ports import Ports
 
-_BASES: Iterator[int] = iter(range(21200, 21800, 8))
+_USED: set[int] = set()
 
 
 @pytest.fixture
-def port_base() -> int:
-    """Eight ports that nobody listens on now; another eight for every test."""
-    return next(base for base in _BASES if not Ports.from_base(base).taken())
+def port_base(worker_id: str) -> int:
+    """Eight ports that nobody listens on now; another eight for every test, and for every process that tests."""
+    first = 23000 + 600 * int(worker_id.removeprefix("gw").removeprefix("master") or 0)
+    base = next(b for b in range(first, first + 600, 16) if b not in _USED and not Ports.from_base(b).taken())
+    _USED.add(base)
+    return base

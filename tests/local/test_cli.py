@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer
 
-from hailong.settings import table
+from hailong.domain.units import LOCAL
+from hailong.events import BY_NAME, DossierClosed
+from hailong.ports import Contact, Decision, DossierAct
+from hailong.settings import load, table
+from ops.acceptance.sample import sample
 from ops.cli.main import GROUPS, build, main
+from ops.clock import ClockFile, real_now
 from ops.local import java
 from ops.local.broker import LOOPBACK
 from ops.local.folder import DataFolder
-from ops.local.home import REPOSITORY
 from ops.local.ports import Ports
 from ops.local.refusal import Refusal
+from ops.wiring import Wiring
+from sinks.ledger import migrate
 
 # kafka-python 3.0.12 reads its schemas with calls that Python 3.11 (not 3.13) calls deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:DeprecationWarning")
@@ -84,6 +89,7 @@ WRONG = [
     (["up", "--clock", "noon"], "--clock noon: cannot be read"),
     (["up", "--port-base", "65530"], "--port-base 65530: a stack needs eight ports between 1024 and 65535"),
     (["up", "--workers", "send=none"], "--workers send=none: write ROLE=N, the role one of decide, send"),
+    (["up", "--workers", "count=2"], "--workers count=2: count has one worker"),
     (["down", "--data", "/nowhere/at/all"], "There is no data folder /nowhere/at/all"),
     (["dance"], "No such command 'dance'"),
 ]
@@ -114,41 +120,6 @@ def test_a_port_that_is_taken_is_named_with_what_it_is_for(port_base: int) -> No
         ports.check()
 
 
-def test_a_folder_is_claimed_once_and_free_again_when_its_holder_dies(tmp_path: Path) -> None:
-    program = f"""
-import sys, time
-sys.path.insert(0, {str(REPOSITORY)!r})
-from pathlib import Path
-from ops.local.folder import DataFolder
-folder = DataFolder(Path({str(tmp_path)!r}))
-folder.claim()
-print("claimed", flush=True)
-time.sleep(60)
-"""
-    folder = DataFolder(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "claimed\n"
-        assert folder.owner() == holder.pid
-        with pytest.raises(Refusal, match=rf"is in use by another stack \(process {holder.pid}\)\. Stop that one with"):
-            folder.claim()
-        holder.kill()
-    assert folder.owner() is None
-    folder.claim()
-    assert folder.owner() == os.getpid()
-    folder.release()
-    assert folder.owner() is None
-
-
-def test_no_right_to_write_is_told_with_the_folder_and_the_next_step(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o555)
-    data = closed / "data" if os.getuid() else Path("/sys/hailong-data")  # where not even root may write
-    sentence = rf"The data folder {data} cannot be used: .+ Give this user the right to write there, or choose another folder with --data\."
-    with pytest.raises(Refusal, match=sentence):
-        DataFolder(data).claim()
-
-
 def fake_java(folder: Path, name: str, script: str) -> Path:
     path = folder / name
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -176,3 +147,149 @@ def test_java_home_comes_before_the_path_and_the_environments_own_is_last(tmp_pa
     assert found[:2] == [Path("/opt/java/bin/java"), on_path]
     (bundled,) = java.candidates({})
     assert (java.probe(bundled) or pytest.fail("the environment's own Java does not run")).version >= java.OLDEST
+
+
+# --- whose data
+
+
+NEED_DATA = {
+    "status": [], "down": [], "figures": [], "outcomes": [], "alerts": [], "outbox": [], "rebuild": [], "setup": [],
+    "sql": ["SELECT 1"], "doctor": ["--acceptance"], "import units": [__file__], "import dossiers": [__file__, "--mapping", __file__],
+    "import targets": ["0.9", "--valid-from", "2026-01-01"], "deadletters list": [], "deadletters show": ["1"],
+    "deadletters replay": ["1"], "deadletters drop": ["1"], "deadletters resume": ["one-stop"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", NEED_DATA)
+def test_a_data_folder_that_is_not_there_is_wrong_use_for_every_command(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*command.split(), *NEED_DATA[command], "--data", str(tmp_path / "none")) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith(f"There is no data folder {tmp_path / 'none'}")
+    assert "with --data" in told.err
+    assert told.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [c for c in NEED_DATA if c != "down"])
+def test_a_data_folder_on_which_no_stack_runs_falls_short_for_every_command(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*command.split(), *NEED_DATA[command], "--data", str(tmp_path)) == 1
+    assert capsys.readouterr().err == (f"No stack runs on the data folder {tmp_path}. Start one with `bin/hailong up --data {tmp_path}`.\n")
+
+
+# --- status
+
+
+def a_stack(folder: Path, port_base: int, clock: str, days_per_second: float | None) -> DataFolder:
+    """What a running stack tells of itself; none of its parts runs."""
+    made = DataFolder(folder)
+    made.claim()
+    addresses = dict.fromkeys(("intake", "survey", "dashboard", "carrier", "store"), "http://127.0.0.1:1")
+    told = {"kafka": f"{LOOPBACK}:{port_base}", "keys": "intake.key", "state": "up", "parts": []}
+    made.write_state(addresses | told | {"clock": clock, "days_per_second": days_per_second, "settings": {}})
+    return made
+
+
+def test_status_tells_the_time_of_the_installation_in_words(tmp_path: Path, port_base: int, capsys: pytest.CaptureFixture[str]) -> None:
+    start = datetime(2026, 3, 2, 9, 14, tzinfo=LOCAL)
+    ClockFile(tmp_path / "clock", start)
+    file = f"file:{tmp_path / 'clock'}"
+    offset = f"offset:{(start - real_now()).total_seconds() + 20:.3f}"
+    today = real_now().astimezone(LOCAL)
+    days = {f"{day:%Y-%m-%d}" for day in (today, today + timedelta(minutes=5))}
+    for clock, pace, words in (
+        (offset, None, "2026-03-02 09:14, shifted"),
+        (file, 1.2, "2026-03-02 09:14, governed, 1.2 days a second"),
+        ("real", None, "real"),
+    ):
+        folder = a_stack(tmp_path, port_base, clock, pace)
+        assert run("status", "--data", str(tmp_path)) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clock")]
+        assert line.endswith(words)
+        assert "offset:" not in line
+        assert line.split()[1] in ({"2026-03-02"} if clock != "real" else days)
+        assert run("status", "--data", str(tmp_path), "--json") == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["clock"] == clock
+        now = datetime.fromisoformat(told["now"])
+        assert now.utcoffset() == timedelta(hours=7)
+        assert clock == "real" or abs(now - start) < timedelta(minutes=1)
+        folder.release()
+
+
+# --- outbox
+
+
+class Post:
+    """A ledger with one message under way, without any stack; ``environment`` names it to the commands."""
+
+    PHONE = "+84901234567"
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        ours = {"DATA_DIR": str(folder), "KEYS_DIR": str(folder / "keys"), "LEDGER": f"sqlite:///{folder / 'ledger.db'}"}
+        self.environment = {f"HAILONG_{name}": value for name, value in ours.items()} | settings
+        wiring = Wiring(load(self.environment))
+        now = wiring.clock.now()
+        wiring.keys.make_missing(now.date())
+        migrate(wiring.settings.ledger)
+        ledger = wiring.ledger("test")
+        with ledger.begin() as tx:
+            tx.take_act(self._act(now), now)
+            survey = tx.slots_for_decision(["d1"])["d1"]
+            tx.decide([Decision("d1", survey.survey_id, survey.contacts, True, None, "sms", now, now + timedelta(days=30))])
+        with ledger.begin() as tx:
+            assert len(tx.claim_due(now, now, now + timedelta(seconds=30), 1, "w")) == 1
+        ledger.close()
+
+    def _act(self, now: datetime) -> DossierAct:
+        fact = sample(BY_NAME["dossier.closed.v1"], 1, now, full=True)
+        assert isinstance(fact, DossierClosed)
+        fact = msgspec.structs.replace(fact, event_id="closed:d1", dossier_ref="d1")
+        return DossierAct(fact.event_id, "content", fact, "code", now, None, Contact(self.PHONE, None), None, "vi")
+
+    def ask(self, home: Path, *arguments: str) -> int:
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in self.environment.items():
+                environment.setenv(name, value)
+            return run("--home", str(home), "outbox", *arguments)
+
+
+CARRIER = {
+    "HAILONG_SMTP_HOST": LOOPBACK, "HAILONG_SMTP_PORT": "2525", "HAILONG_CARRIER_URL": "http://127.0.0.1:1",
+    "HAILONG_TWILIO_BASE_URL": "http://127.0.0.1:1",
+}  # fmt: skip
+TRIAL = {"HAILONG_CHANNEL_MODES": "sms=trial", "HAILONG_ABROAD_BASIS": "the contract of a test"}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_outbox_shows_messages_whole_only_where_they_stay_and_says_which(
+    whole: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "guests.txt").write_text(Post.PHONE)
+    post = Post(tmp_path, **(CARRIER if whole else TRIAL | {"HAILONG_GUESTS_FILE": str(tmp_path / "guests.txt")}))
+    assert post.ask(tmp_path / "home", "--json") == 0
+    told = capsys.readouterr()
+    (message,) = json.loads(told.out)
+    assert set(message) == {"id", "at", "channel", "to", "subject", "body", "link", "state"}
+    assert (message["to"] == Post.PHONE) is whole
+    assert bool(message["link"]) is whole
+    assert (message["link"] in message["body"]) or not whole
+    assert ("shown whole" in told.err, "masked" in told.err) == (whole, not whole)
+    assert "quality office and operations" in told.err
+
+    assert post.ask(tmp_path / "home") == 0
+    row = capsys.readouterr().out.splitlines()[1]
+    assert message["to"] in row
+    assert row.endswith(" ".join(message["body"].split())), "the whole text, though stdout is 80 columns wide at most"
+    assert (Post.PHONE in row) is whole
+
+
+def test_the_help_of_outbox_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("outbox", "--help") == 0
+    said = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert "Where messages stay on this machine (a local stack) they are shown whole" in said
+    assert "while a channel is live, addresses are masked and links left out" in said
+    assert "(default: HOME/data)" in said, "square brackets would be taken for markup and not shown"

@@ -124,7 +124,8 @@ def test_a_whole_stack_tells_where_it_is_and_what_its_parts_are_told(tmp_path: P
     asyncio.run(run())
     keys = tmp_path / "keys"
     assert stat.S_IMODE(keys.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(file.stat().st_mode) for file in keys.iterdir()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys.rglob("*") if path.is_file()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys.rglob("*") if path.is_dir()} == {0o700}
     secret = (keys / "intake.key").read_text().strip()
     assert tomllib.loads((keys / "intake_keys.toml").read_text()) == {"local": sha256(secret.encode()).hexdigest()}
     assert set(tomllib.loads((keys / "officers.toml").read_text())) == {"office", "*"}

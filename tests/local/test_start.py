@@ -134,7 +134,7 @@ def test_a_lock_whose_holder_died_is_pushed_aside(house: House, python: Put) -> 
     (house.root / ".venv.lock" / "pid").write_text(f"{dead.pid}\n")
     begun = time.monotonic()
     assert house.start().returncode == 0
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 120, "it waited for the dead"
 
 
 def test_no_python_that_is_new_enough(house: House) -> None:

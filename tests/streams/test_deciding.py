@@ -9,19 +9,21 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from hailong.events import DossierClosed, DossierReopened
 from hailong.ports import DossierAct, Retryable, Settlement
 from streams.deciding import PER_TRANSACTION
-from tests.contract.build import act, reopened
+from tests.contract.build import NOON, act, reopened
 from tests.streams.twins import Room, items, raws, room
 
 DECIDED = "survey.decided.v1"
 
 
-def decide(here: Room, *batches: Sequence[DossierClosed | DossierReopened], **rules: object) -> list[str]:
+def decide(here: Room, *batches: Sequence[DossierClosed | DossierReopened], **rules: Any) -> list[str]:
     """Each batch through the role; the reasons of what was refused."""
     decider = here.decider(**rules)
 
@@ -49,13 +51,78 @@ def test_nine_then_ten_is_decided_once(here: Room) -> None:
     assert here.outcomes() == {"valid": 1, "asked": 0, "waiting": 1, "not_asked": {}}
 
 
+def told(here: Room) -> dict[str, tuple[bool, str | None, int]]:
+    """dossier_ref → asked, reason, weight of its decision."""
+    return {f.dossier_ref: (f.asked, f.reason, f.weight) for f in here.log.facts(DECIDED)}
+
+
+def rested(here: Room, **rules: Any) -> int:
+    return asyncio.run(here.decider(**rules).rested())
+
+
 @pytest.mark.parametrize("together", [True, False])
-def test_two_dossiers_of_one_phone_one_is_asked(here: Room, together: bool) -> None:
+def test_two_dossiers_of_one_phone_one_is_asked_and_the_other_rests_until_the_cap_is_over(here: Room, together: bool) -> None:
     first, second = act("d1", "+84900000001"), act("d2", "+84900000001")
     here.take(first, second)
     decide(here, *([facts(first, second)] if together else [facts(first), facts(second)]))
-    assert [(f.dossier_ref, f.asked, f.reason) for f in here.log.facts(DECIDED)] == [("d1", True, None), ("d2", False, "recently_asked")]
-    assert here.log.facts(DECIDED)[1].inputs["asked_before_on"] == "2026-03-02"
+    assert told(here) == {"d1": (True, None, 1)}
+    assert here.slots()["d2"].reason == "resting"
+    here.clock.move(days=29)
+    assert rested(here) == 0
+    here.clock.move(days=1)
+    assert rested(here) == 1
+    assert told(here) == {"d1": (True, None, 1), "d2": (True, None, 1)}
+    assert rested(here) == 0
+
+
+def test_of_several_that_rested_one_is_drawn_and_stands_for_the_others(here: Room) -> None:
+    acts = [act(f"d{n}", "+84900000001") for n in range(5)]
+    here.take(*acts)
+    decide(here, facts(*acts))
+    here.clock.move(days=30)
+    drawn = here.decider(draw=lambda ref, purpose: {"d3": 0.1}.get(ref, 0.9))
+    assert asyncio.run(drawn.rested()) == 4
+    assert told(here) == {"d0": (True, None, 1), "d3": (True, None, 4), **dict.fromkeys(["d1", "d2", "d4"], (False, "represented", 1))}
+    assert msgspec.json.decode(here.slots()["d3"].about)["weight"] == 4
+    assert here.outcomes() == {"valid": 5, "asked": 0, "waiting": 2, "not_asked": {"represented": 3}}
+    assert {f.inputs["bound_by"] for f in here.log.facts(DECIDED) if f.reason == "represented"} == {"number"}
+
+
+def test_what_changed_while_it_rested_is_seen(here: Room) -> None:
+    acts = [act(f"d{n}", "+84900000001") for n in range(4)]
+    here.take(*acts)
+    decide(here, facts(*acts))
+    again = later(reopened("d1"), 2)
+    here.take(again)
+    decide(here, facts(again))
+    assert told(here)["d1"] == (False, "reopened", 1)
+    here.clock.move(days=60)
+    rested(here)
+    assert told(here) == {"d0": (True, None, 1), "d1": (False, "reopened", 1), "d2": (True, None, 2), "d3": (False, "represented", 1)}
+
+
+def test_a_rest_that_would_last_too_long_is_none(here: Room) -> None:
+    old = act("d2", "+84900000001", ended_on=NOON.date() - timedelta(days=10), heard_on=NOON.date())
+    first = act("d1", "+84900000001")
+    here.take(first, old)
+    decide(here, facts(first), facts(old), delay_days=39)
+    assert told(here)["d2"] == (False, "recently_asked", 1)
+
+
+def test_a_rest_goes_on_when_somebody_at_the_number_was_asked_meanwhile(here: Room) -> None:
+    first, second = act("d1", "+84900000001"), act("d2", "+84900000001", "x@example.a")
+    here.take(first, second)
+    decide(here, facts(first, second))
+    here.clock.move(days=20)
+    third = act("d3", None, "x@example.a", ended_on=here.clock.at.date(), heard_on=here.clock.at.date())
+    here.take(third)
+    decide(here, facts(third))
+    here.clock.move(days=10)
+    assert rested(here, delay_days=90) == 1
+    assert here.slots()["d2"].reason == "resting"
+    here.clock.move(days=20)
+    rested(here, delay_days=90)
+    assert told(here)["d2"] == (True, None, 1)
 
 
 def test_a_shared_mail_or_person_binds_as_the_number_does(here: Room) -> None:
@@ -67,12 +134,8 @@ def test_a_shared_mail_or_person_binds_as_the_number_does(here: Room) -> None:
     ]
     here.take(*acts)
     decide(here, facts(*acts))
-    assert {f.dossier_ref: f.reason for f in here.log.facts(DECIDED)} == {
-        "d1": None,
-        "d2": "recently_asked",
-        "d3": "recently_asked",
-        "d4": None,
-    }
+    assert {f.dossier_ref: f.reason for f in here.log.facts(DECIDED)} == {"d1": None, "d4": None}
+    assert {ref: s.reason for ref, s in here.slots().items()} == {"d1": "not_before", "d2": "resting", "d3": "resting", "d4": "not_before"}
 
 
 def test_an_echo_changes_nothing(here: Room) -> None:
@@ -99,8 +162,11 @@ def test_the_fact_says_what_the_rules_saw_and_names_nobody(here: Room) -> None:
     here.take(one)
     decide(here, facts(one))
     (fact,) = here.log.facts(DECIDED)
-    assert fact.inputs == {"reach": ["sms", "email"], "opted_out": False, "asked_before_on": None}
-    assert fact.draw == 0.5
+    assert fact.inputs == {
+        "reach": ["sms", "email"], "opted_out": False, "asked_on": None, "minor": False, "test": False, "preferred_channel": None,
+        "refused": [], "unit_endings": 1, "rules_digest": "",
+    }  # fmt: skip
+    assert (fact.draw, fact.seed_day, fact.rules_version) == (0.5, one.fact.heard_on, "test")  # type: ignore[union-attr]
     written = b"".join(r.value for r in here.log.records)
     assert b"84900000001" not in written
     assert b"a@x" not in written
@@ -166,14 +232,13 @@ def test_what_was_committed_is_published_although_a_later_part_fails(here: Room)
     here.take(*acts)
     fails = [True]
 
-    def draw(ref: str) -> float:
-        if ref == f"d{PER_TRANSACTION:02d}" and fails.pop():
+    def draw(ref: str, purpose: str) -> float:
+        if purpose == "sample" and ref == f"d{PER_TRANSACTION:02d}" and fails.pop():
             raise Retryable("the ledger is locked", 0.0)
         fails.append(False)
         return 0.5
 
-    decider = here.decider()
-    decider._draw = draw
+    decider = here.decider(draw)
     asyncio.run(here.guard(decider).process(raws(facts(*acts))))
     assert len([t for t in here.log.topics() if t == DECIDED]) == len(acts)
     assert here.outcomes()["waiting"] == len(acts)
@@ -197,7 +262,8 @@ def test_a_log_that_fails_now_and_then_costs_and_doubles_nothing(here: Room, see
 
     asyncio.run(run())
     told = here.log.facts(DECIDED)
-    assert sorted(f.dossier_ref for f in told) == sorted(a.fact.dossier_ref for a in acts)
+    resting = [ref for ref, s in here.slots().items() if s.reason == "resting"]
+    assert sorted([*(f.dossier_ref for f in told), *resting]) == sorted(a.fact.dossier_ref for a in acts)
     asked = [next(a.contact.phone for a in acts if a.fact.dossier_ref == f.dossier_ref) for f in told if f.asked]
     assert len(asked) == len(set(asked))
     assert here.ledger.pending() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from hailong.events import DossierClosed
@@ -64,6 +65,23 @@ def test_a_dead_letter_names_its_source_and_is_sealed(here: Room) -> None:
         assert tx.open_dead(letter.id)[1] == poison
 
 
+def test_a_dead_letter_larger_than_the_log_takes_stops_nobody(here: Room) -> None:
+    """Sealed and with its reason it is larger than it was when the log took it."""
+    most = 500
+    here.log.most_bytes = most
+    poison = b"x" * most
+    handler = Keeps()
+    process(here, handler, [Raw(CLOSED, 0, 0, poison), Raw(CLOSED, 0, 1, b"y"), *raws([closed("d1")], first=2)])
+    assert handler.seen == ["d1"]
+    big, small = here.dead()
+    assert (big.offset, small.offset) == (0, 1)
+    with here.begin() as tx:
+        assert tx.open_dead(big.id)[1] == poison
+    assert here.log.records[0].value == b""
+    assert b"they stand in the ledger" in dict(here.log.records[0].headers)["shortened"]
+    assert here.ledger.pending() == []
+
+
 def test_a_dead_letter_waits_for_a_log_that_is_away(here: Room) -> None:
     here.log.failures = [0, 0]
     process(here, Keeps(), [Raw(CLOSED, 0, 0, b"x")])
@@ -99,14 +117,59 @@ def test_what_a_failed_try_committed_is_published_before_the_next_try(here: Room
     assert here.ledger.pending() == []
 
 
-@pytest.mark.parametrize("error", [RuntimeError("broken"), Invalid("schema", "control", "it is wrong")])
-def test_a_handler_that_fails_for_one_record_puts_only_that_one_aside(here: Room, error: Exception) -> None:
+@pytest.mark.parametrize(("error", "attempts"), [(RuntimeError("broken"), ATTEMPTS), (Invalid("schema", "control", "it is wrong"), 1)])
+def test_a_handler_that_fails_for_one_record_puts_only_that_one_aside(here: Room, error: Exception, attempts: int) -> None:
     handler = Keeps({"d2": error})
     process(here, handler, raws([closed(f"d{n}") for n in range(1, 6)]))
     assert handler.seen == ["d1", "d3", "d4", "d5"]
     (letter,) = here.dead()
     assert letter.offset == 1
     assert letter.source == "s"
+    assert letter.attempts == attempts, "as often as it was tried alone"
+    assert dict(here.log.records[0].headers)["attempts"] == str(attempts).encode()
+
+
+@pytest.mark.parametrize("ends", ["refuses", "invalid"])
+def test_a_record_that_is_refused_after_a_fault_tells_of_both_tries(here: Room, ends: str) -> None:
+    tries = 0
+
+    async def handler(batch: Sequence[Item]) -> Sequence[Refused]:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("once")
+        if ends == "invalid":
+            raise Invalid("schema", "control", "it is wrong")
+        return [Refused(batch[0], "control: schema")]
+
+    asyncio.run(here.guard(handler).process(raws([closed("d1")])))
+    (letter,) = here.dead()
+    assert (letter.attempts, letter.reason) == (2, "control: schema")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Nguyễn Văn A",
+        "Nguyen Van A",
+        "a@example.vn",
+        "0912345678",
+        "+84912345678",
+        "091-234-5678",
+        "H28.12-250115-0001",
+        "x" * 33,
+        "",
+        "-a",
+    ],
+)
+def test_a_source_that_could_name_a_person_is_unknown(here: Room, source: str) -> None:
+    value = msgspec.json.encode({"source": source})
+    process(here, Keeps(), [Raw(CLOSED, 0, 0, value)])
+    (letter,) = here.dead()
+    assert letter.source == "unknown"
+    assert dict(here.log.records[0].headers)["source"] == b"unknown"
+    shown = repr((here.log.records, letter))
+    assert not source or source not in shown
 
 
 def test_a_fault_that_passes_costs_no_record(here: Room) -> None:

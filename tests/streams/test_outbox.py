@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from hailong.ports import Retryable
+from hailong.ports import Permanent, Retryable, Transaction
 from streams.guard import Outbox
 from tests.contract.build import NOON, answered, closed
 from tests.streams.twins import Room
@@ -36,6 +36,44 @@ def test_drain_takes_more_than_one_page(here: Room) -> None:
         assert [f.dossier_ref for f in here.log.facts("dossier.closed.v1")] == [f"d{n}" for n in range(1_203)]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_dead_letter_that_is_too_large_is_shortened_in_its_place(here: Room, ordered: bool) -> None:
+    """And a crash after that publishes the short one again, not the whole one."""
+    here.log.most_bytes = 600
+    outbox = Outbox(here.ledger, here.log, ordered=ordered)
+
+    def work(tx: Transaction) -> None:
+        tx.put([closed("d1")], NOON)
+        tx.put_dead("dossier.closed.v1", 0, 7, "decide", "one-stop", "no value", 1, b"x" * 1_000, NOON)
+        tx.put([closed("d2")], NOON)
+
+    async def run() -> None:
+        _, rows = await outbox.write(work)
+        here.log.failures = [None, None, None, 0]  # the log goes away before it takes the short one
+        with pytest.raises(Retryable):
+            await outbox.publish(rows)
+        assert len(here.ledger.pending()) == 3
+        await outbox.drain()
+
+    asyncio.run(run())
+    short = [r for r in here.log.records if r.topic == "dead.dossier.closed.v1"]
+    assert [r.value for r in short] == [b""]
+    assert [f.dossier_ref for f in here.log.facts("dossier.closed.v1")] == ["d1", "d2"]
+    assert here.ledger.pending() == []
+
+
+def test_a_fact_that_is_too_large_is_not_taken_away_in_silence(here: Room) -> None:
+    here.log.most_bytes = 10
+
+    async def run() -> None:
+        _, rows = await here.outbox.write(lambda tx: tx.put([closed("d1")], NOON))
+        with pytest.raises(Permanent):
+            await here.outbox.publish(rows)
+
+    asyncio.run(run())
+    assert len(here.ledger.pending()) == 1
 
 
 def test_nothing_is_published_of_a_transaction_that_failed(here: Room) -> None:

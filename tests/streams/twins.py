@@ -7,18 +7,21 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from hailong.domain.eligibility import Rules
+from hailong.domain.hours import Hours
+from hailong.domain.rulebook import Rules
 from hailong.events import Fact, MessageChannel, Record, decode, encode
-from hailong.ports import Claimed, DossierAct, Handover, OutgoingMessage, Retryable
+from hailong.ports import Claimed, DossierAct, Handover, OutgoingMessage, Permanent, Retryable
 from sinks.ledger import Ledger, open_ledger
-from streams.deciding import Decider
+from streams.deciding import Decider, Office
 from streams.guard import Guard, Handler, Item, Outbox, Raw
 from streams.sending import Sender, SendingRules
 from tests.contract.build import NOON, tools
+
+ANY_HOUR = Hours(time.min, time.max, frozenset(range(7)), holidays=False)
 
 
 class HandClock:
@@ -41,11 +44,15 @@ class MemoryLog:
     records: list[Record] = field(default_factory=list)
     failures: list[int | None] = field(default_factory=list)
     """None: that call succeeds."""
+    most_bytes: int = 1_000_000
+    """The largest value it takes."""
 
     async def publish(self, records: Sequence[Record]) -> None:
         await asyncio.sleep(0)
         fails = self.failures.pop(0) if self.failures else None
         for n, record in enumerate(records):
+            if len(record.value) > self.most_bytes:
+                raise Permanent("a record is larger than the broker takes", "too_large")
             if fails is not None and n >= fails:
                 break
             self.records.append(record)
@@ -122,8 +129,11 @@ class Room:
     real: datetime = NOON
     """Real time, for leases."""
 
-    def decider(self, **rules: Any) -> Decider:
-        return Decider(self.outbox, self.clock, Rules(**({"spread_minutes": 0} | rules)), "test", lambda ref: 0.5)
+    def decider(self, draw: Callable[[str, str], float] = lambda ref, purpose: 0.5, **rules: Any) -> Decider:
+        """Rules that ask at once and at any hour, but for what is said."""
+        said: dict[str, Any] = {"version": "test", "spread_minutes": 0, "hours": ANY_HOUR, "after_electronic": "at_once"}
+        given = Rules(**(said | rules))
+        return Decider(self.outbox, self.clock, Office("test", lambda _: given, lambda day, ref, purpose: draw(ref, purpose)))
 
     def sender(self, *channels: ChannelTwin, **rules: Any) -> Sender:
         by_name: dict[str, Any] = {c.name: c for c in channels}

@@ -50,9 +50,24 @@ async def test_a_mail_programs_own_button_works_on_the_same_address(site: Instal
 async def test_an_unknown_code_is_told_the_same(site: Installation) -> None:
     for lang in ("vi", "en"):
         known, unknown = [await site.http.post(f"/{code}/stop?lang={lang}") for code in (CODE, UNKNOWN)]
-        assert (known.status_code, known.content) == (unknown.status_code, unknown.content)
+        assert (known.status_code, known.text) == (unknown.status_code, unknown.text.replace(UNKNOWN, CODE))
         pages = [(await site.get(f"/{code}/stop?lang={lang}")).text.replace(code, "") for code in (CODE, UNKNOWN)]
         assert pages[0] == pages[1]
+
+
+async def test_messages_again_only_by_the_person_s_own_link_and_an_unknown_code_is_told_the_same(site: Installation) -> None:
+    await site.http.post(f"/{CODE}/stop{VI}")
+    assert f'href="/{CODE}/start?lang=vi"' in (await site.get(f"/{CODE}/stop{VI}")).text
+    page = await site.get(f"/{CODE}/start{VI}")
+    assert (page_of(page), page.text.count("<button"), site.ledger.opted_out) == ("start", 1, {"s-1": "link"})
+    site.ledger.away = True
+    assert (await site.http.post(f"/{CODE}/start{VI}")).status_code == 503
+    site.ledger.away = False
+    known, unknown = [await site.http.post(f"/{code}/start{VI}") for code in (CODE, UNKNOWN)]
+    assert (page_of(known), known.status_code) == ("started", 200)
+    assert known.text == unknown.text
+    assert site.ledger.opted_out == {}
+    assert (await site.http.post("/..../start")).status_code == 404
 
 
 async def test_guessing_codes_on_the_stop_page_is_limited_too(site: Installation) -> None:
@@ -117,13 +132,34 @@ async def test_errors_are_sentences(site: Installation, method: str, path: str, 
     assert answer.status_code == status
     assert words in answer.text
     assert 'data-page="error"' in answer.text
-    if status == 405 and method == "DELETE":
-        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", f"/{CODE}", {"GET", "HEAD", "POST"}),
+        ("PUT", f"/{CODE}/stop", {"GET", "HEAD", "POST"}),
+        ("POST", f"/{CODE}/why", {"GET", "HEAD"}),
+        ("POST", f"/{CODE}/next", {"GET", "HEAD"}),
+        ("POST", f"/{CODE}/thanks", {"GET", "HEAD"}),
+        ("POST", "/", {"GET", "HEAD"}),
+        ("DELETE", "/notice", {"GET", "HEAD"}),
+        ("GET", "/receipts/twilio", {"POST"}),
+    ],
+)
+async def test_a_refused_method_is_told_which_ones_there_are(site: Installation, method: str, path: str, allowed: set[str]) -> None:
+    answer = await site.http.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "text/html; charset=utf-8")
+    assert set(answer.headers["allow"].split(", ")) == allowed
 
 
 async def test_a_program_gets_one_shape_of_error(site: Installation) -> None:
     answer = await site.get("/a/b/c", accept="application/json")
     assert answer.json()["error"]["status"] == 404
+    refused = await site.http.delete(f"/{CODE}", headers={"accept": "application/json"})
+    assert set(refused.json()["error"]) == {"status", "reason", "detail"}
+    assert refused.headers["allow"] in refused.json()["error"]["detail"]
+    assert CODE not in refused.text
 
 
 @pytest.mark.parametrize("declared", [True, False])

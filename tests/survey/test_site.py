@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -28,8 +28,10 @@ from tests.survey.twins import (
     MemoryLog,
     about,
     code_of,
+    opened,
     page_of,
     sealed_in,
+    slot,
     until,
 )
 
@@ -240,11 +242,28 @@ async def test_an_expired_link_says_who_can_still_take_the_answer(site: Installa
     page = await site.get(f"/{OLD}{VI}")
     assert page.status_code == 410
     assert "gọi 1022" in page.text
-    assert "nơi nộp hồ sơ" in page.text
+    assert 'nơi nộp hồ sơ: <span lang="vi">Bộ phận Một cửa xã Thượng Cốc</span>' in page.text
+    assert "nhận câu trả lời đến 8:59 ngày\u00a012/3/2026" in page.text
+    english = await site.get(f"/{OLD}?lang=en")
+    assert "This link could be answered until 8:59 on 12 March 2026." in english.text
+    assert "call 1022" in english.text
+    assert 'the desk where you handed in the dossier: <span lang="vi">Bộ phận Một cửa xã Thượng Cốc</span>' in english.text
     form = await site.get(f"/{CODE}{VI}")
     site.clock.at += timedelta(days=31)
     late = await site.send(form, CODE, Q0="5")
     assert (late.status_code, page_of(late), site.log.records) == (410, "expired", [])
+    assert "nhận câu trả lời đến 9:00 ngày\u00a011/4/2026" in late.text
+
+
+@pytest.mark.parametrize(("language", "said"), [("vi", "đến hết ngày\u00a011/4/2026"), ("en", "until the end of 11 April 2026")])
+async def test_a_link_that_ended_at_midnight_names_the_day_it_was_good_for(tmp_path: Path, language: str, said: str) -> None:
+    midnight = datetime(2026, 4, 11, 17, tzinfo=UTC)  # 00:00 of the 12th in Việt Nam
+    async with opened(tmp_path, slot(expires_at=midnight, desk="A & B {x}")) as site:
+        site.clock.at = midnight
+        page = await site.get(f"/{CODE}?lang={language}")
+    assert page.status_code == 410
+    assert said in page.text
+    assert "A &amp; B {x}" in page.text
 
 
 # --- when something is away

@@ -115,6 +115,22 @@ def test_only_so_many_buckets_are_remembered() -> None:
     assert not kept.of("a").take()
 
 
+def test_what_is_remembered_of_an_asker_is_a_keyed_hash_and_nothing_of_it_is_left_a_day_later() -> None:
+    now, keys = [0.0], [b"first" * 4, b"second" * 4]
+    kept = Buckets(1, 60, lambda: now[0], new_key=lambda: keys.pop(0))
+    kept.of("203.0.113.7").take()
+    first = set(kept._of)
+    assert not any(b"203" in key for key in first)
+    assert "203.0.113" not in repr(kept)
+    now[0] = 86_399
+    kept.of("203.0.113.7")
+    assert set(kept._of) == first
+    now[0] = 86_400
+    kept.of("203.0.113.7")
+    assert not first & set(kept._of)
+    assert len(kept._of) == 1
+
+
 def asked_by(host: str) -> str:
     return network(Request({"type": "http", "client": (host, 1), "headers": []}))
 

@@ -125,6 +125,13 @@ class MemoryLedger:
         self.under_way -= self.under_way > 0
         return "under_way" if self.under_way else "recorded"
 
+    def opt_in(self, code: str, now: datetime, door: str) -> bool:
+        self.looked_up += 1
+        found = self.slots.get(links.code_hash(code))
+        if found is not None:
+            self.opted_out.pop(found.survey_id, None)
+        return found is not None
+
     def store_receipt(self, receipt: Receipt, at: datetime) -> None:
         self.receipts.append(receipt)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hailong.domain.dossier import FIELDS, REASONS, ZONE, Parsed, national_code, parse_item, timeliness
+from hailong.domain.dossier import FIELDS, NO_NAME, REASONS, ZONE, Parsed, national_code, parse_item, shown_name, timeliness, unknown_fields
 from hailong.domain.people import Keyed
 from hailong.events import DossierClosed, DossierReopened, encode
 from hailong.ports import Contact, Invalid
@@ -267,6 +267,43 @@ def refused_with(sent: dict[str, Any]) -> Invalid | None:
     except Invalid as error:
         return error
     return None
+
+
+@pytest.mark.parametrize("name", ["adress", "contact.phon", "Số điện thoại", "x" * 40, "line 12345", "2025-1", "v2"])
+def test_the_name_of_an_unknown_field_is_shown(name: str) -> None:
+    assert shown_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 41,
+        "lan@cong-dan.example",
+        "0900000001",
+        "tel 123456",
+        "0900 000 001",
+        "0900.000.001",
+        "H28.12-250115-0001",
+        "",
+        "a\nb",
+        "a\x1b[2J",
+    ],
+)
+def test_a_name_that_may_name_a_person_is_not(name: str) -> None:
+    assert shown_name(name) == NO_NAME == "(a name that is no field)"
+
+
+@given(st.dictionaries(st.text(max_size=60), anything, max_size=8), anything)
+def test_unknown_fields_are_told_by_harmless_names_only(more: dict[str, Any], contact: Any) -> None:
+    notes = unknown_fields(item() | more | {"contact": contact})
+    unknown = [name for name in more if name not in FIELDS | {"contact"} or name.startswith("contact.")]
+    unknown += [f"contact.{name}" for name in contact if name not in ("phone", "email")] if isinstance(contact, dict) else []
+    assert set(notes) == {f"unknown field: {shown_name(name)}" for name in unknown}
+
+
+@pytest.mark.parametrize("no_item", [None, 5, [], "x"])
+def test_what_is_no_item_has_no_unknown_fields(no_item: Any) -> None:
+    assert unknown_fields(no_item) == ()
 
 
 def test_an_items_fields_are_those_documented() -> None:

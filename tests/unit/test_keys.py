@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.keys import BYTES, MONTHS_AHEAD, NAMES, KeyMissing, Keys, months_from
+from hailong.domain.people import Keyed
+from ops.keys import BYTES, MONTHS_AHEAD, NAMES, KeyMissing, Keys, Peppered, months_from
 from sinks.ledger import VaultError
 
 TODAY = date(2026, 11, 20)
@@ -101,3 +102,30 @@ def test_a_key_that_was_missing_is_found_when_it_was_restored(tmp_path: Path) ->
 def test_months_go_over_the_year() -> None:
     assert months_from(date(2026, 12, 31), 3) == ["2026-12", "2027-01", "2027-02"]
     assert months_from(date(2026, 1, 1), 1) == ["2026-01"]
+
+
+def test_a_discarded_key_is_gone_at_once_for_who_had_read_it_and_is_not_made_again(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    keys.make_missing(TODAY)
+    keys.month("2026-11")
+    assert keys.discard("2026-11")
+    assert not keys.discard("2026-11")
+    with pytest.raises(VaultError):
+        keys.month("2026-11")
+    assert keys.make_missing(date(2026, 12, 1)) == ["vault/2027-04"]
+    assert keys.months() == ["2026-12", "2027-01", "2027-02", "2027-03", "2027-04"]
+
+
+def test_a_new_pepper_is_known_at_the_next_call_and_the_first_one_is_what_it_was(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    keys.make_missing(TODAY)
+    hashes = Peppered(keys)
+    first = Keyed(keys.named("identity")).contact_hash("phone", "+84912000001")
+    assert (hashes.newest("phone", "+84912000001"), hashes.older("phone", "+84912000001"), hashes.version()) == (first, {}, 1)
+    assert keys.make_pepper() == 2
+    assert hashes.older("phone", "+84912000001") == {1: first}
+    assert hashes.newest("phone", "+84912000001") != first
+    assert hashes.version() == 2
+    assert keys.make_pepper() == 3
+    assert set(hashes.older("phone", "+84912000001")) == {1, 2}
+    assert stat.S_IMODE((tmp_path / "preference" / "3.key").stat().st_mode) == 0o600

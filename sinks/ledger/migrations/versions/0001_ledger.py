@@ -60,6 +60,8 @@ def upgrade() -> None:
         sa.Column("segments", sa.Integer(), nullable=False),
         sa.Column("code", sa.String(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("price", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("template", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("claim_id", name=op.f("pk_claims")),
         sa.UniqueConstraint("ref", "purpose", name="uq_claims_ref"),
     )
@@ -194,6 +196,14 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("taken_at", sa.BigInteger(), nullable=False),
+        sa.Column("unit", sa.String(), server_default="", nullable=False),
+        sa.Column("minor", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("preferred", sa.String(), nullable=True),
+        sa.Column("refused", sa.String(), server_default="", nullable=False),
+        sa.Column("slip_hash", sa.String(), nullable=True),
+        sa.Column("weight", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("arms", sa.String(), server_default="{}", nullable=False),
+        sa.Column("reopened_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("dossier_ref", name=op.f("pk_slots")),
         sa.UniqueConstraint("survey_id", name=op.f("uq_slots_survey_id")),
     )
@@ -202,7 +212,42 @@ def upgrade() -> None:
         batch_op.create_index("ix_slots_outcome", ["outcome", "reason"], unique=False)
         batch_op.create_index(batch_op.f("ix_slots_person_hash"), ["person_hash"], unique=False)
         batch_op.create_index(batch_op.f("ix_slots_phone_hash"), ["phone_hash"], unique=False)
+        batch_op.create_index(batch_op.f("ix_slots_slip_hash"), ["slip_hash"], unique=False)
+        batch_op.create_index("ix_slots_unit", ["unit", "ended_on"], unique=False)
 
+    op.create_table(
+        "money",
+        sa.Column("day", sa.String(10), nullable=False),
+        sa.Column("spent", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_money")),
+    )
+    op.create_table(
+        "provider_minutes",
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("minute", sa.BigInteger(), nullable=False),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.Column("refused", sa.Integer(), nullable=False),
+        sa.Column("slow", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "minute", name=op.f("pk_provider_minutes")),
+    )
+    op.create_table(
+        "providers",
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("real_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("channel", name=op.f("pk_providers")),
+    )
+    op.create_table(
+        "rates",
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("credit", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", name=op.f("pk_rates")),
+    )
     op.create_table(
         "sources",
         sa.Column("source", sa.String(), nullable=False),

@@ -1,0 +1,56 @@
+"""What an account may see: all units, or one with everything under it. The only place that leaves anything out for that reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, Final
+
+from hailong.domain.access import Role
+from hailong.domain.scoring import Figures
+from hailong.domain.units import LOCAL, Registry
+
+_EXACT: Final = 1
+
+
+@dataclass(frozen=True)
+class Scope:
+    """``unit``: the top of what may be seen, None for all. ``morning``: a new alert is seen the day after it was raised."""
+
+    unit: str | None = None
+    morning: bool = False
+    exact: bool = False
+    """Figures without steps: for whoever may see single answers anyway."""
+
+    @classmethod
+    def of(cls, role: Role, unit: str | None) -> Scope:
+        """That of an account. A desk never learns single answers; the quality office, which sees all units, sees at once."""
+        return cls(unit, morning=role == "unit_officer", exact=role == "quality_officer" and unit is None)
+
+    def step(self, usual: int) -> int:
+        """In steps of how many answers figures of units move."""
+        return _EXACT if self.exact else usual
+
+    def holds(self, code: str, registry: Registry, day: date) -> bool:
+        """Whether a unit lies within it, as units lie on ``day``; a unit the registry does not know then is nobody's but its own."""
+        return self.unit is None or self.unit in registry.chain(code, day)
+
+    def figures(self, figures: Figures, registry: Registry, day: date) -> Figures:
+        """Only the counts of its units; number and version of the whole stay."""
+        if self.unit is None:
+            return figures
+        cells = {key: cell for key, cell in figures.cells.items() if self.holds(key[0], registry, day)}
+        latest = {unit: last for unit, last in figures.latest.items() if self.holds(unit, registry, day)}
+        return replace(figures, cells=cells, latest=latest)
+
+    def alerts(self, alerts: list[dict[str, Any]], registry: Registry, today: date) -> list[dict[str, Any]]:
+        """Only those of its units (as ``hailong.domain.alert_sentences.listed`` makes them)."""
+        mine = [a for a in alerts if self.holds(a["unit"], registry, today)]
+        return [a for a in mine if not self.morning or _local_day(a["raised_at"]) < today]
+
+
+def _local_day(moment: str) -> date:
+    return datetime.fromisoformat(moment).astimezone(LOCAL).date()
+
+
+ALL: Final = Scope()

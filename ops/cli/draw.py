@@ -1,0 +1,114 @@
+"""``hailong draw``: who is asked follows from published seeds, and everybody can make it again.
+
+``verify`` makes a month's decisions again from the log's facts; ``list`` is the public list of a closed day.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from typing import Annotated, Final
+
+import typer
+
+from hailong.domain.draw_published import counted, revealed_at
+from hailong.domain.redraw import FAULTS, UNCONFIRMED
+from hailong.domain.rulebook import RulebookError
+from hailong.ports import Permanent, Retryable
+from ops.cli.door import Data, Json, print_json, say, wired
+from ops.cli.tables import print_table
+from ops.drawing import PublicDraw, Redrawn, log_stamps, redrawn
+from ops.local.refusal import Refusal
+from sinks.clickhouse.drawing import Draws
+from surveys.drawing import as_csv
+
+SHOWN: Final = 30
+"""Differences printed; --json gives all."""
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    group = typer.Typer(no_args_is_help=True, help="The draw: make a month's decisions again; the public list of a day.")
+    group.command("verify")(verify)
+    group.command("list")(listed)
+    app.add_typer(group, name="draw")
+
+
+def verify(
+    ctx: typer.Context,
+    month: Annotated[str, typer.Option(help="month of deciding, YYYY-MM")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make every decision of a month again. Exit code 1 names what differs; 2: there is nothing to read."""
+    if not _MONTH.fullmatch(month):
+        raise Refusal(f"--month {month}: is no month. Write it as 2026-03.", wrong_use=True)
+    with wired(ctx, data) as w:
+        try:
+            with closing(w.clickhouse()) as client:
+                draws = Draws(client, w.settings.registry_id)
+                made = redrawn(month, draws, log_stamps(w.settings.kafka), w.rules, w.clock.now())
+        except (Retryable, Permanent) as e:
+            raise Refusal(f"{e.reason}. Without log and store nothing can be made again.", wrong_use=True) from e
+        except RulebookError as e:
+            raise Refusal(str(e), wrong_use=True) from e
+    if made is None:
+        raise Refusal(f"Nothing was decided in {month}, so there is nothing to make again. Name a month with decisions.", wrong_use=True)
+    print_json(made.as_json()) if as_json else _tell(made)
+    raise typer.Exit(0 if made.passed else 1)
+
+
+def _tell(made: Redrawn) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in _sentences(made)))
+    if made.redraw.differences:
+        rows = [[d.dossier_ref, str(d.decided_on), d.what, d.says, d.follows] for d in made.redraw.differences[:SHOWN]]
+        print_table(("dossier_ref", "decided on", "what", "it says", "what follows"), rows)
+    if len(made.redraw.differences) > SHOWN:
+        say(f"{len(made.redraw.differences) - SHOWN} more; --json gives all.")
+
+
+def _sentences(made: Redrawn) -> Iterator[str]:
+    again, days = made.redraw, {seed.day for seed, _ in made.seeds}
+    yield f"{made.month}: {again.decisions:,} decisions, {again.recomputed:,} made again, {len(again.differences):,} differences."
+    late = [str(seed.day) for seed, _ in made.seeds if seed.late]
+    for seed, state in made.faults:
+        yield f"Seed of {seed.day}: {FAULTS[state]}. {again.without_seed[seed.day]:,} decisions could not be made again."
+    if late:
+        yield f"Committed when the day had begun, so that only the commitment's place in the log speaks for it: {', '.join(late)}."
+    if waiting := [str(seed.day) for seed, state in made.seeds if state == "pending"]:
+        yield f"Not over yet, so the seed is still secret: {', '.join(waiting)}. Ask again tomorrow."
+    if again.unit_endings["outside"]:
+        compared = f"{again.unit_endings['outside']:,} of {again.unit_endings['compared']:,}"
+        yield f"Counts of a unit's endings that the facts do not bear out: {compared}. Those that change a share are differences."
+    yield f"{len(days)} days' seeds were looked at. What the log alone cannot confirm was taken as the decisions say it:"
+    yield from (f"  {name}, {said}: {again.unconfirmed[name]:,} decisions" for name, said in UNCONFIRMED.items())
+
+
+def listed(
+    ctx: typer.Context,
+    day: Annotated[str, typer.Option(help="day of deciding, YYYY-MM-DD")],
+    as_csv_file: Annotated[bool, typer.Option("--csv", help="as the survey site gives it out")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """What was decided on a closed day, as it is published: no names, the line's id is a commitment."""
+    try:
+        on = date.fromisoformat(day)
+    except ValueError:
+        raise Refusal(f"--day {day}: is no day. Write it as 2026-03-02.", wrong_use=True) from None
+    with wired(ctx, data) as w:
+        lines = PublicDraw(w, w.ledger("cli")).lines(on)
+    if lines is None:
+        raise Refusal(f"{on} is not over. Its list is published at {revealed_at(on):%H:%M} on {revealed_at(on).date()}.")
+    if as_json:
+        print_json([line.as_json() for line in lines])
+    elif as_csv_file:
+        sys.stdout.write(as_csv(lines))
+    else:
+        found = counted(lines)
+        print_table(("reason", "lines"), [[reason, f"{n:,}"] for reason, n in found.items()], title=f"{on}: {len(lines):,} decisions")
+        say("--csv and --json give every line.")

@@ -1,0 +1,260 @@
+"""The ways to people: which channels and providers this installation has, what messages say, what they cost at most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+from hailong.domain.modes import Reach
+from hailong.domain.units import LOCAL
+from hailong.domain.ways import Way
+from hailong.events import MessageChannel, Purpose
+from hailong.ports import Channel, Claimed, Invalid, OutgoingMessage, Receipt, TemplateCall
+from hailong.settings import SettingError, Settings
+from ops.clock import real_now
+from ops.reaching import PRINT, SMTP, TWILIO, ZNS, Gate, Gated, guest_list, reach_of, simulated
+from surveys import pricing, templates
+from surveys.channels import zns as zalo
+from surveys.channels.gateway import GatewaySms
+from surveys.channels.gateway_file import Gateway
+from surveys.channels.gateway_file import load as load_gateway
+from surveys.channels.mail_smtp import Relay, SmtpMail
+from surveys.channels.printed import PrintedSlips
+from surveys.channels.sms_twilio import API, TwilioSms
+from surveys.texts import OfficersKind, Texts
+from surveys.wording import office
+
+PRICES: Final = Path(__file__).parent / "rules" / "prices.toml"
+T = TypeVar("T")
+
+
+def secret(path: str) -> str:
+    """The content of a secret's file; empty for no file."""
+    return Path(path).read_text().strip() if path else ""
+
+
+def pairs(name: str, text: str, kind: Callable[[str], T]) -> dict[str, T]:
+    """``a=1,b=2`` → {a: 1, b: 2}. Raises SettingError."""
+    try:
+        return {key.strip(): kind(value.strip()) for key, _, value in (part.partition("=") for part in text.split(",") if part.strip())}
+    except ValueError:
+        raise SettingError(f"{name}: cannot be read. Write it as name=value,name=value, or leave it empty.") from None
+
+
+class Ways:
+    """``code_for(survey_id, purpose, channel)`` makes the code of a link; ``officers()`` gives the addresses of the office's own people."""
+
+    def __init__(
+        self, settings: Settings, code_for: Callable[[str, str, str], str], officers: Callable[[], frozenset[str]] = frozenset
+    ) -> None:
+        self._s = settings
+        self._code_for = code_for
+        self._officers_of_ours = officers
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Raises TemplateError for one that is wrong."""
+        s = self._s
+        given = templates.load(Path(s.templates_dir)) if s.templates_dir else None
+        return Texts(office(), given, plain_sms=not s.sms_diacritics)
+
+    @cached_property
+    def gateway(self) -> Gateway | None:
+        """The domestic gateway that is described, if one is. Raises GatewayFileError."""
+        s = self._s
+        return load_gateway(Path(s.gateway_file), s.gateway_secrets_dir) if s.gateway_file else None
+
+    @cached_property
+    def by_channel(self) -> dict[str, Way]:
+        """Channel → who carries it; only channels that are set up."""
+        s, reserves = self._s, pairs("HAILONG_RESERVES", self._s.reserves, str)
+        main = {"sms": self._provider(s.sms_provider), "email": SMTP}
+        main |= {"zns": ZNS} if s.zns_app_id else {}
+        main |= {"print": PRINT} if s.print_dir else {}
+        unknown = sorted(set(reserves) - set(main))
+        if unknown:
+            raise SettingError(f"HAILONG_RESERVES: there is no channel {unknown[0]}. Channels here are {', '.join(main)}.")
+        return {channel: Way(provider, self._reserve(reserves.get(channel))) for channel, provider in main.items()}
+
+    def _reserve(self, name: str | None) -> str | None:
+        return self._provider(name) if name else None
+
+    def _provider(self, name: str) -> str:
+        if name != "gateway":
+            return name
+        if self.gateway is None:
+            raise SettingError("HAILONG_GATEWAY_FILE names no description of the gateway that carries SMS. Name one (examples/gateways).")
+        return self.gateway.provider
+
+    # --- how far messages go
+
+    @cached_property
+    def reach(self) -> Reach:
+        """How far each channel's messages may go. Raises SettingError."""
+        return reach_of(self._s, self.gateway.provider if self.gateway else None)
+
+    @cached_property
+    def _guests(self) -> frozenset[str]:
+        return guest_list(self._s)
+
+    def may_leave(self, channel: str, provider: str, live: bool) -> str | None:
+        """Why nothing of a channel may be handed to a provider now; None when it may. Raises SettingError."""
+        return self.reach.held(channel, provider, live)
+
+    def welcome(self, channel: str, to: str | None) -> bool:
+        """Whether a citizen may be written to there at all: in a trial only guests and simulated recipients. Raises SettingError."""
+        return self.reach.mode(channel) != "trial" or (to is not None and (to in self._guests or simulated(to)))
+
+    @property
+    def only_carrier(self) -> bool:
+        """Whether every message, whoever carries it, stays with the carrier."""
+        return all(p in self.reach.carried for way in self.by_channel.values() for p in (way.main, way.reserve) if p)
+
+    def _welcome_ours_too(self, channel: str, to: str | None) -> bool:
+        return self.welcome(channel, to) or (channel == "email" and to in self._officers_of_ours())
+
+    def open(
+        self, live: Callable[[str], bool] = lambda _channel: False, report: Callable[[Receipt], None] = lambda _receipt: None
+    ) -> dict[str, Channel]:
+        """The ways out, by provider, each behind its gate (``ops.reaching``). ``live``: whether a channel's record of going live stands;
+        ``report``: takes the receipts of simulated recipients."""
+        gate = Gate(self.reach, self._welcome_ours_too, live, report)
+        return {provider: Gated(channel, gate) for provider, channel in self._providers().items()}
+
+    def _providers(self) -> dict[str, Channel]:
+        s = self._s
+        found: dict[str, Channel] = {TWILIO: self._twilio(), SMTP: self._smtp()}
+        if self.gateway is not None:
+            found[self.gateway.provider] = GatewaySms(
+                self.gateway, now=real_now, base_url=s.gateway_base_url, timeout=s.send_timeout_s, parallel=s.send_parallel
+            )
+        if s.zns_app_id:
+            found[ZNS] = self._zns()
+        if s.print_dir:
+            found[PRINT] = PrintedSlips(Path(s.print_dir))
+        return found
+
+    def _twilio(self) -> TwilioSms:
+        s = self._s
+        return TwilioSms(
+            account_sid=s.twilio_account_sid,
+            auth_token=secret(s.twilio_token_file),
+            sender=s.twilio_sender,
+            base_url=s.twilio_base_url or API,
+            timeout=s.send_timeout_s,
+            parallel=s.send_parallel,
+        )
+
+    def _smtp(self) -> SmtpMail:
+        s = self._s
+        return SmtpMail(
+            relay=Relay(
+                s.smtp_host, s.smtp_port, s.smtp_user or None, secret(s.smtp_password_file) or None, start_tls=None if s.smtp_tls else False
+            ),
+            sender=s.mail_from,
+            sender_name=office().name["vi"],
+            domain=s.mail_from.rpartition("@")[2],
+            now=real_now,
+            timeout=s.send_timeout_s,
+            connections=s.send_parallel,
+            later=s.retry_base_s,
+        )
+
+    def _zns(self) -> zalo.ZnsChannel:
+        s = self._s
+        return zalo.ZnsChannel(
+            app_id=s.zns_app_id,
+            secret=secret(s.zns_secret_file),
+            token_file=s.zns_token_file,
+            now=real_now,
+            base_url=s.zns_base_url or zalo.API,
+            oauth_url=s.zns_oauth_url or zalo.OAUTH,
+            timeout=s.send_timeout_s,
+            parallel=s.send_parallel,
+        )
+
+    # --- words and price
+
+    def compose(self, c: Claimed) -> OutgoingMessage:
+        """A claimed message as its channel takes it."""
+        return self._officers(c) if c.kind == "officers" else self._to_citizen(c)
+
+    def _to_citizen(self, c: Claimed) -> OutgoingMessage:
+        code = self._code_for(c.ref, c.kind, c.channel)
+        url = f"{self._s.survey_url.rstrip('/')}/{code}"
+        said = self.texts.message(
+            cast(Purpose, c.kind), c.channel, c.language, url=url, stop_url=f"{url}/stop", until=_last_day(c), on=_day(c.claimed_at),
+            arm=c.arms.get("wording", "a"), link_free=c.arms.get("link") == "link_free", slip_code=c.slip_code,
+        )  # fmt: skip
+        to = c.contact and (c.contact.email if c.channel == "email" else c.contact.phone)
+        token = c.slip_code or code if said.link_free else code  # what stands in the text, so that a provider's list can be searched
+        template = TemplateCall(said.approval or said.template_version, dict(said.data)) if c.channel == "zns" else None
+        return OutgoingMessage(
+            c.claim_id, c.channel, to or "", said.subject, said.text, said.html, token, self._callback(c), f"{url}/stop", c.language,
+            template=template,
+        )  # fmt: skip
+
+    def _callback(self, c: Claimed) -> str | None:
+        """Where the provider of this message reports what became of it."""
+        base = self._s.callback_url.rstrip("/")
+        if self.gateway is not None and c.provider == self.gateway.provider:
+            return self.gateway.address(base)
+        if c.provider == ZNS:
+            return f"{base}/receipts/zns" if self._s.zns_oa_secret_file else None
+        return f"{base}/receipts/twilio" if c.channel == "sms" else None
+
+    def _officers(self, c: Claimed) -> OutgoingMessage:
+        words = {k: v for k, v in c.payload.items() if k not in ("to", "kind", "language")}
+        text = self.texts.officers(cast(OfficersKind, c.payload["kind"]), c.language, words)
+        return OutgoingMessage(c.claim_id, "email", c.address or "", text.subject, text.text, text.html, c.claim_id, None, None, c.language)
+
+    @cached_property
+    def prices(self) -> pricing.PriceList:
+        """What messages cost."""
+        return pricing.prices(Path(self._s.prices_file) if self._s.prices_file else PRICES)
+
+    def price(self, day: date) -> Callable[[str, str, str], int]:
+        """(channel, provider, language) → the most a message may cost on a local day, in đồng: what a budget sets aside before the text
+        is made. Without a budget an unknown price is 0; with one it raises Invalid ``price_unknown``."""
+        return self._price(day)
+
+    @cached_property
+    def _price(self) -> Callable[[date], Callable[[str, str, str], int]]:
+        @lru_cache(maxsize=8)
+        def of_day(day: date) -> Callable[[str, str, str], int]:
+            @lru_cache(maxsize=256)
+            def most(channel: str, provider: str, language: str) -> int:
+                way = cast(MessageChannel, channel)
+                try:
+                    return self.prices.price(way, provider, None, self.texts.most_segments(way, language, day), day)
+                except Invalid:
+                    if self._s.daily_budget > 0:
+                        raise
+                    return 0
+
+            return most
+
+        return of_day
+
+    def check(self, day: date) -> None:
+        """Raises SettingError, TemplateError or Invalid when messages could not be made or paid today."""
+        for channel, way in self.by_channel.items():
+            for provider in filter(None, (way.main, way.reserve)):
+                self.price(day)(channel, provider, "vi")
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(LOCAL).date()
+
+
+def _last_day(c: Claimed) -> Any:
+    """The last whole day on which the link can be answered: it ends with that day."""
+    at = (c.expires_at or c.claimed_at).astimezone(LOCAL)
+    return at.date() if at.time() > datetime.min.time() else _day_before(at.date())
+
+
+def _day_before(day: date) -> date:
+    return date.fromordinal(day.toordinal() - 1)
