@@ -6,7 +6,8 @@ import asyncio
 import shutil
 import signal
 import time
-from datetime import date, datetime
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -20,11 +21,13 @@ from dashboard.view import figures_json, question, view
 from hailong.domain.units import LOCAL
 from ops.cli.tables import print_table
 from ops.demo import OVERRIDES, RATE, Agenda, pass_year, settled, write_notice
+from ops.drawing import log_stamps, redrawn
 from ops.local.refusal import Refusal
 from ops.local.stack import Stack
 from ops.people import first_link
 from ops.wiring import Wiring
 from producers.simulator import NOTE, Plan, year
+from sinks.clickhouse.drawing import Draws
 from sinks.clickhouse.queries import ClickHouseFigures
 
 START: Final = date(2026, 1, 5)
@@ -109,6 +112,7 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
     _print_figures(shown)
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in outcomes["not_asked"].items())
     _say(f"{outcomes['valid']:,} dossiers ended: {outcomes['asked']:,} asked, {outcomes['waiting']:,} waiting, not asked: {reasons}.")
+    _say(await asyncio.to_thread(_asked_well, wiring, plan))
     for alert in alerts:
         _say(f"\n⚑ {alert.state}, {alert.at.astimezone(LOCAL):%d/%m/%Y}: {alert.sentence_vi}\n  {alert.sentence_en}")
     await _mail(stack, [a.unit for a in alerts if a.state == "raised"])
@@ -118,6 +122,44 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
         _say(f"{what:16} {a[name]}")
     if made := first_link(stack.settings):
         _say(f"{'To sign in':16} {made[1]}\n{'':16} sets the password of the login {made[0]}, once, within 24 hours")
+
+
+_SENT: Final = """
+SELECT countIf(purpose = 'invitation'), countIf(purpose = 'reminder'),
+       min(formatDateTime(toTimeZone(at, 'Asia/Ho_Chi_Minh'), '%H:%i')),
+       max(formatDateTime(toTimeZone(at, 'Asia/Ho_Chi_Minh'), '%H:%i')),
+       groupUniqArray(toDate(toTimeZone(at, 'Asia/Ho_Chi_Minh')))
+FROM delivery WHERE state = 'handed_over'
+"""
+_CHANGES: Final = "SELECT at, channel, provider, before, reason FROM provider ORDER BY at, version"
+_REPRESENTED: Final = "SELECT count() FROM decided WHERE reason = 'represented'"
+
+
+def _asked_well(wiring: Wiring, plan: Plan) -> str:
+    """How people were written to: at which hours, who stood for whom, who carried it, and whether it was drawn."""
+    with closing(wiring.clickhouse()) as client:
+        invitations, reminders, earliest, latest, days = client.query(_SENT).result_rows[0]
+        changes = client.query(_CHANGES).result_rows
+        represented = client.query(_REPRESENTED).result_rows[0][0]
+        month = f"{plan.start + timedelta(days=min(plan.days // 2, 90)):%Y-%m}"
+        draws = Draws(client, wiring.settings.registry_id)
+        made = redrawn(month, draws, log_stamps(wiring.settings.kafka), wiring.rules, wiring.clock.now())
+    closed = [day for day in days if wiring.rules(day).hours.why_closed_on(day)]
+    lines = [
+        f"{invitations:,} invitations and {reminders:,} reminders were handed over, from {earliest} to {latest}; on Sundays and holidays: "
+        f"{len(closed)} days.",
+        f"{represented:,} endings are represented by another one of the same person or number, which was drawn.",
+    ]
+    for at, channel, provider, before, reason in changes:
+        local = at.replace(tzinfo=UTC).astimezone(LOCAL)
+        lines.append(f"{local:%d/%m/%Y %H:%M}: {channel} goes by {provider} instead of {before} ({reason}).")
+    if made is not None:
+        again = made.redraw
+        lines.append(
+            f"The draw of {made.month}: {again.decisions:,} decisions, {again.recomputed:,} made again from the published seeds, "
+            f"{len(again.differences):,} differences."
+        )
+    return "\n".join(lines)
 
 
 def _print_figures(shown: dict[str, Any]) -> None:
