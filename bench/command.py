@@ -13,13 +13,14 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from bench import archiving, deciding, delays, rebuilding, sending, surveying
+from bench import archiving, deciding, delays, opening, rebuilding, sending, surveying
 from bench.meters import Goal, Report
 from ops.local.refusal import Refusal
 
 BENCHMARKS: Final[dict[str, Callable[[bool, int], Awaitable[Report]]]] = {
     "decide": lambda profiled, _: deciding.decide(profiled),
     "send": lambda profiled, _: sending.send(profiled),
+    "hour": lambda _, __: opening.hour(),
     "latency": lambda _, __: delays.delays(),
     "rebuild": rebuilding.run,
     "archive": lambda profiled, _: archiving.archive(profiled),

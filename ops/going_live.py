@@ -78,7 +78,7 @@ def line(check: Check) -> str:
     """A check as the command prints it."""
     name = f"{check.id} {check.channel}".strip()
     told = f"{'ok ' if check.ok else 'NO '} {name:<22} {check.found}\n"
-    return told if check.ok else f"{told}{'':>27}{check.next_step}\n"
+    return told if check.ok else f"{told}{'':>27}{check.next_step.rstrip('.')}.\n"
 
 
 @dataclass(frozen=True)

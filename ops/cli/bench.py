@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(help="decide | send | latency | rebuild | archive | survey; none: all")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="decide, send, hour, latency, rebuild, archive, survey; none: all")] = None,
     profile: Annotated[bool, typer.Option("--profile", help="where the time goes: the top functions")] = False,
     facts: Annotated[int, typer.Option(min=1000, help="facts of the rebuild")] = 1_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,

@@ -139,7 +139,9 @@ def _one(n: int, expected: str, slot: Any, decisions: int, reopened: bool) -> It
     resting = slot.outcome == "waiting" and slot.reason == "resting"
     if decisions != (0 if resting else 1):
         yield f"dossier #{n}: {slot.outcome} ({slot.reason}), with {decisions} decisions in the log"
-    if slot.outcome == "waiting" and not resting:
+    if resting:
+        return
+    if slot.outcome == "waiting":
         yield f"dossier #{n}: still waiting ({slot.reason}) when nothing was left to wait for"
     allowed = _ALLOWED[expected] | ({"reopened"} if reopened else set())
     if slot.reason not in allowed:

@@ -313,10 +313,15 @@ class Life:
         site = self._settings.survey_url
         until = machine.monotonic() + _PATIENCE_S
         for attempt in range(TRIES):
-            with contextlib.suppress(httpx.HTTPError):
+            try:
                 done = await (opt_out(client, site, visit) if visit.wanted_out else answer(client, site, visit, ("slow",)))
                 if done:
                     break
+            except httpx.HTTPStatusError as e:
+                if e.response.status_code == httpx.codes.GONE:
+                    break  # the link has run out
+            except httpx.HTTPError:
+                pass
             await asyncio.sleep(min(0.3 * 1.5**attempt, 4.0))
         while visit.thanked and machine.monotonic() < until and not await asyncio.to_thread(self._counted, visit.code):  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -154,16 +154,24 @@ class Base:
 
     def schedule(self, kind: str, ref: str, due_at: datetime, payload: dict[str, Any] | None = None) -> bool:
         """See hailong.ports.Transaction.schedule."""
-        row = {"kind": kind, "ref": ref, "due_at": due_at, "state": "waiting", "payload": json.dumps(payload or {})}
+        channel = "email" if kind == "officers" else (payload or {}).get("channel")
+        row = {"kind": kind, "ref": ref, "due_at": due_at, "state": "waiting", "payload": json.dumps(payload or {}), "channel": channel}
         return self.insert_new(t.due, [row]) == 1
 
     def anything_due(self, kinds: Sequence[str], now: datetime, real_now: datetime) -> bool:
         """Whether a row of these kinds may be taken now."""
         return self.conn.execute(sa.select(t.due.c.id).where(_takeable(kinds, now, real_now)).limit(1)).first() is not None
 
-    def _due_now(self, kinds: Sequence[str], now: datetime, real_now: datetime, limit: int) -> list[Any]:
-        takeable = sa.select(t.due).where(_takeable(kinds, now, real_now)).order_by(t.due.c.due_at, t.due.c.id).limit(limit)
-        return list(self.conn.execute(self.locked(takeable, skip=True)))
+    def _due_now(
+        self, kinds: Sequence[str], now: datetime, real_now: datetime, limit: int, but: Sequence[int] = (), without: Sequence[str] = ()
+    ) -> list[Any]:
+        """In the order they are due; ``but`` these rows, and nothing of the channels ``without`` which it goes."""
+        takeable = sa.select(t.due).where(_takeable(kinds, now, real_now))
+        if but:
+            takeable = takeable.where(t.due.c.id.not_in(but))
+        if without:
+            takeable = takeable.where(t.due.c.channel.not_in(without))
+        return list(self.conn.execute(self.locked(takeable.order_by(t.due.c.due_at, t.due.c.id).limit(limit), skip=True)))
 
     def take_due(self, kinds: Sequence[str], now: datetime, real_now: datetime, lease_until: datetime, limit: int) -> list[DueRow]:
         """Rows whose moment has come, under a lease in real time; a row whose lease ran out is taken again."""
@@ -181,7 +189,7 @@ class Base:
         """The row waits again, until ``due_at``."""
         values: dict[str, Any] = {"state": "waiting", "lease_until": None, "due_at": due_at}
         if payload is not None:
-            values["payload"] = json.dumps(payload)
+            values |= {"payload": json.dumps(payload)} | ({"channel": payload["channel"]} if "channel" in payload else {})
         self.conn.execute(sa.update(t.due).where(t.due.c.id == due_id).values(**values))
 
     def next_due(self, *, only: Sequence[str] | None = None, but: Sequence[str] = ()) -> datetime | None:

@@ -55,11 +55,10 @@ class Claiming(Dossiers, Budgeting, Going):
         """
         moment = _Moment(now, real_now, lease_until, worker)
         self.open_days([self.local_day(now)])
-        rows = self._due_now(KINDS if self.tools.is_open(now) else ("officers",), now, real_now, limit)
+        rows = self._in_turn(KINDS if self.tools.is_open(now) else ("officers",), now, real_now, limit)
         if not rows:
             return []
         before = self._claims_before([r.ref for r in rows])
-        rows = self._with_turns(rows, real_now)
         to_citizens = [r for r in rows if r.kind in TO_CITIZENS]
         claimed = self._claim_messages(to_citizens, before, moment) if to_citizens else []
         for row in rows:
@@ -74,20 +73,36 @@ class Claiming(Dossiers, Budgeting, Going):
         self.finish_due([r.id for r in rows if r.id not in self._kept_back])
         return [c for _, c in claimed]
 
-    def _with_turns(self, rows: Sequence[Any], real_now: datetime) -> list[Any]:
-        """Those whose provider may take them now, in order."""
+    def _in_turn(self, kinds: Sequence[str], now: datetime, real_now: datetime, limit: int) -> list[Any]:
+        """Due rows whose provider may take them now, in order. A channel whose provider is busy does not keep the others waiting."""
         self._kept_back = set()
         self._live = self.live_channels()
-        turns: dict[int, str] = {}
-        wanted: dict[str, list[Any]] = {}
+        self._turns = {}
+        busy: set[str] = set()
+        rows: list[Any] = []
+        while len(rows) < limit:
+            found = self._due_now(kinds, now, real_now, limit - len(rows), but=[r.id for r in rows], without=sorted(busy))
+            taken, more = self._with_turns(found, real_now)
+            rows += taken
+            if not more - busy:
+                break
+            busy |= more
+        return sorted(rows, key=lambda r: (r.due_at, r.id))
+
+    def _with_turns(self, rows: Sequence[Any], real_now: datetime) -> tuple[list[Any], set[str]]:
+        """Those whose provider may take them now, in order; and the channels that had fewer turns than rows."""
+        turns = dict(self._turns)
+        busy = set()
+        wanted: dict[tuple[str, str], list[Any]] = {}
         for row in rows:
-            channel = json.loads(row.payload)["channel"] if row.kind in TO_CITIZENS else "email"
-            wanted.setdefault(self.provider_of(channel), []).append(row)
-        for provider, theirs in sorted(wanted.items()):
-            for row in theirs[: self.take_turns(provider, len(theirs), real_now)]:
-                turns[row.id] = provider
+            wanted.setdefault((self.provider_of(row.channel), row.channel), []).append(row)
+        for (provider, channel), theirs in sorted(wanted.items()):
+            got = self.take_turns(provider, len(theirs), real_now)
+            turns |= {row.id: provider for row in theirs[:got]}
+            if got < len(theirs):
+                busy.add(channel)
         self._turns = turns
-        return [row for row in rows if row.id in turns]
+        return [row for row in rows if row.id in turns], busy
 
     def _claims_before(self, refs: Sequence[str]) -> dict[tuple[str, str], Any]:
         found = self.conn.execute(self.locked(sa.select(t.claims).where(t.claims.c.ref.in_(refs))))

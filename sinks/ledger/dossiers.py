@@ -174,7 +174,8 @@ class Dossiers(Peppers):
         self.conn.execute(written, [_ended(d) for d in decisions])
         self._rest([d for d in decisions if d.rest_until is not None])
         asked = [d for d in decisions if d.asked and d.ask_at is not None]
-        new = [{"kind": "invitation", "ref": d.survey_id, "due_at": d.ask_at, "state": "waiting", "payload": _how(d)} for d in asked]
+        waits = {"kind": "invitation", "state": "waiting"}
+        new = [{**waits, "ref": d.survey_id, "due_at": d.ask_at, "payload": _how(d), "channel": d.channel} for d in asked]
         if self.insert_new(t.due, new) < len(new):
             self._wait_again(asked)
         plans = [{"b_hash": h, "b_at": d.ask_at, "b_by": d.survey_id} for d in asked for h in d.contacts]
@@ -204,8 +205,8 @@ class Dossiers(Peppers):
         """Dossiers that were reopened and ended again: their withdrawn invitations wait anew."""
         b = sa.bindparam
         mine = sa.and_(t.due.c.kind == "invitation", t.due.c.ref == b("b_ref"), t.due.c.state == "done")
-        again = sa.update(t.due).where(mine).values(state="waiting", lease_until=None, due_at=b("b_at"), payload=b("b_payload"))
-        self.conn.execute(again, [{"b_ref": d.survey_id, "b_at": d.ask_at, "b_payload": _how(d)} for d in asked])
+        again = sa.update(t.due).where(mine).values(state="waiting", lease_until=None, due_at=b("b_at"), payload=b("b_payload"), channel=b("b_by"))
+        self.conn.execute(again, [{"b_ref": d.survey_id, "b_at": d.ask_at, "b_payload": _how(d), "b_by": d.channel} for d in asked])
 
     # --- dossiers that rest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import sqlalchemy as sa
 
@@ -15,7 +15,6 @@ from sinks.ledger import schema as t
 from sinks.ledger.answering import Answering
 from sinks.ledger.audit import Audit
 from sinks.ledger.dossiers import Dossiers, keys_of
-from sinks.ledger.vault import VaultError
 
 _LETTERS: Final = str.maketrans("0123456789", "ghijkmnpqr")
 
@@ -29,7 +28,7 @@ class Preferring(Dossiers, Answering, Audit):
     """Opting out and in."""
 
     def opt_out(self, code: str, now: datetime, door: str) -> OptOut:
-        """Opt out every number, address and person behind a code, under every pepper; may be repeated.
+        """Opt out every number, address and person behind a code; may be repeated. Who comes in under a newer pepper is known by the older.
 
         ``under_way`` while a message to them is claimed: it may still arrive. The caller asks again before it confirms.
         """
@@ -66,23 +65,9 @@ class Preferring(Dossiers, Answering, Audit):
         if found is None:
             return None
         slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.dossier_ref == found.dossier_ref))).one()
-        keys = {*keys_of(slot), *self._from_vault(slot)}
-        self.insert_new(t.contacts, [{"hash": h} for h in sorted(keys)])
+        keys = sorted(keys_of(slot))
+        self.insert_new(t.contacts, [{"hash": h} for h in keys])
         return self.same(keys)
-
-    def _from_vault(self, slot: Any) -> set[str]:
-        """The hashes of what the vault still has of a slot; nothing where it was erased."""
-        try:
-            entry = self.open_vault(slot.dossier_ref)
-        except VaultError:
-            return set()
-        if entry is None:
-            return set()
-        person = f"{slot.source}:{entry.applicant_id}" if entry.applicant_id else None
-        known = {"phone": entry.phone, "email": entry.email, "person": person}
-        column = {"phone": slot.phone_hash, "email": slot.email_hash, "person": slot.person_hash}
-        # What the slot has no hash of was told by another act: limits go by the slot.
-        return {h for kind, value in known.items() if value and column[kind] for h in self.every_hash(kind, value)}
 
     def _choose(self, choice: Literal["opt_out", "opt_in"], keys: Collection[str], now: datetime, door: str) -> None:
         out = t.contacts.c.opted_out_at

@@ -123,6 +123,7 @@ due = sa.Table(
     sa.Column("state", sa.String, nullable=False, default="waiting"),
     sa.Column("lease_until", Moment),
     sa.Column("payload", sa.Text, nullable=False, default="{}"),
+    sa.Column("channel", sa.String),
     sa.UniqueConstraint("kind", "ref", name="uq_due_kind"),
     sa.Index("ix_due_waiting", "state", "due_at"),
 )

@@ -128,7 +128,8 @@ class Settling(Claiming):
             if days is not None:
                 at = self.tools.next_open(_whole_hour(s.claimed.claimed_at + timedelta(days=days)))
                 kept = {"channel": s.claimed.channel}
-                rows.append({"kind": "reminder", "ref": slot.survey_id, "due_at": at, "state": "waiting", "payload": json.dumps(kept)})
+                row = {"kind": "reminder", "ref": slot.survey_id, "due_at": at, "state": "waiting", "payload": json.dumps(kept)}
+                rows.append({**row, "channel": s.claimed.channel})
         self.insert_new(t.due, rows)
 
     def _wait_for_receipts(self, ended: Sequence[Settlement], now: datetime) -> None:

@@ -521,6 +521,7 @@ def test_the_first_report_of_a_text_in_a_day_tells_the_office_and_a_flood_only_c
     assert len(of_day) == 2 * WAVES_A_DAY
     assert [m["last"] for m in of_day].count(True) == 2
     with ledger.read() as reader:
+        assert [e.act for e in reader.audit()] == ["fake_reported"] * (WAVES_A_DAY + 1)
         assert reader.fake_days()[-1] == (DAY, 1 + 2 * WAVES_A_DAY, 3 + 2 * WAVES_A_DAY)
 
 

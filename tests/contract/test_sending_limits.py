@@ -168,7 +168,7 @@ def test_nothing_is_withheld_that_costs_nothing(opened: Open) -> None:
     assert len(claim(before, limit=2)) == 2
     lowered = opened(**IN_HOURS, **claim_one, daily_budget=500)
     with lowered.begin() as tx:
-        tx.conn.execute(sa.update(t.due).where(t.due.c.state == "waiting").values(payload='{"channel": "email"}'))
+        tx.conn.execute(sa.update(t.due).where(t.due.c.state == "waiting").values(payload='{"channel": "email"}', channel="email"))
     assert [c.channel for c in claim(lowered)] == ["email", "email"]
 
 
@@ -231,9 +231,20 @@ def test_after_a_pause_no_more_than_a_second_s_worth_goes_at_once(opened: Open) 
     assert claim(ledger, real=NOON) == [], "a worker whose clock is behind takes nothing more"
     assert claim(ledger, real=NOON + 3600 * SECOND) == [], "and opens no turns for the others"
     with ledger.begin() as tx:
-        tx.conn.execute(sa.update(t.due).where(t.due.c.state == "waiting").values(payload='{"channel": "email"}'))
+        tx.conn.execute(sa.update(t.due).where(t.due.c.state == "waiting").values(payload='{"channel": "email"}', channel="email"))
     mails = [len(claim(ledger, real=NOON + n * SECOND)) for n in range(5)]
     assert mails == [1, 0, 1, 0, 1], "less than one a second is possible"
+
+
+def test_a_channel_whose_provider_is_busy_keeps_no_other_waiting(opened: Open) -> None:
+    ledger = opened(**IN_HOURS, rates={"sms": 1})
+    waiting(ledger, 30, mail=True)
+    with ledger.begin() as tx:
+        last = tx.conn.execute(sa.select(sa.func.max(t.due.c.id))).scalar_one()
+        tx.conn.execute(sa.update(t.due).where(t.due.c.id == last).values(payload='{"channel": "email"}', channel="email"))
+        tx.schedule("officers", "digest", NOON, {"to": "office@x.example"})
+    assert sorted(c.channel for c in claim(ledger, limit=20)) == ["email", "email", "sms"]
+    assert [c.channel for c in claim(ledger, limit=20, real=NOON + SECOND)] == ["sms"]
 
 
 @pytest.mark.parametrize("why", ["opted_out", "over_budget", "held", "unwelcome"])
@@ -304,7 +315,7 @@ def test_workers_that_settle_and_claim_never_wait_for_each_other_in_a_circle(ope
     waiting(ledger, 40, mail=True)
     with ledger.begin() as tx:  # every second one by mail
         mails = tx.conn.execute(sa.select(t.due.c.id).order_by(t.due.c.id)).scalars().all()[::2]
-        tx.conn.execute(sa.update(t.due).where(t.due.c.id.in_(mails)).values(payload='{"channel": "email"}'))
+        tx.conn.execute(sa.update(t.due).where(t.due.c.id.in_(mails)).values(payload='{"channel": "email"}', channel="email"))
 
     def work(mine: Ledger) -> int:
         ended: list[Settlement] = []

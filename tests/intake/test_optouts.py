@@ -28,11 +28,15 @@ def test_plain_lines_of_numbers_and_addresses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_of_a_file_with_a_header_only_its_columns_of_contacts_are_read(tmp_path: Path, encoding: str) -> None:
-    text = "Họ tên;Số CCCD;Số điện thoại;E-mail\nLan;017099000001;0912000001;a@x.example\nMinh;017099000002;;\nHoa;0912000009;xx;\n"
+    text = (
+        "Họ tên;Số CCCD;Số điện thoại;E-mail\nLan;017099000001;0912000001;a@x.example\nMinh;017099000002;;\nHoa;0912000009;xx;\n"
+        "Mai;;0912000004;mai@\n"
+    )
     assert read(tmp_path, text, encoding) == [
         (2, ("+84912000001", "a@x.example"), None),
         (3, (), "no_contact"),
         (4, (), "not_a_contact"),
+        (5, ("+84912000004",), "not_a_contact"),
     ]
 
 

@@ -102,6 +102,13 @@ def test_a_key_is_discarded_when_its_month_is_over_and_nothing_lies_under_it(mad
         assert [(e.actor, e.object) for e in reader.audit() if e.act == "key_discarded"] == [("timer", "key:2026-03")]
 
 
+def test_a_key_with_something_under_it_stays_whatever_its_month(made: Installation) -> None:
+    made.here.clock.at = NOON - timedelta(days=50)
+    made.here.take(act("d1", "+84912000001"))
+    assert asyncio.run(made.eraser()._discard(date(2026, 5, 1))) == 1
+    assert made.keys.months() == ["2026-03", "2026-05", "2026-06", "2026-07"]
+
+
 def test_what_is_still_needed_moves_before_its_key_goes(made: Installation) -> None:
     """An ending nobody has decided about yet, sealed for May, is not lost on the first of June."""
     made.here.take(act("d1", "+84912000001"))

@@ -120,6 +120,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
         sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_due")),
         sa.UniqueConstraint("kind", "ref", name="uq_due_kind"),
     )
