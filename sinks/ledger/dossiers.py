@@ -205,7 +205,11 @@ class Dossiers(Peppers):
         """Dossiers that were reopened and ended again: their withdrawn invitations wait anew."""
         b = sa.bindparam
         mine = sa.and_(t.due.c.kind == "invitation", t.due.c.ref == b("b_ref"), t.due.c.state == "done")
-        again = sa.update(t.due).where(mine).values(state="waiting", lease_until=None, due_at=b("b_at"), payload=b("b_payload"), channel=b("b_by"))
+        again = (
+            sa.update(t.due)
+            .where(mine)
+            .values(state="waiting", lease_until=None, due_at=b("b_at"), payload=b("b_payload"), channel=b("b_by"))
+        )
         self.conn.execute(again, [{"b_ref": d.survey_id, "b_at": d.ask_at, "b_payload": _how(d), "b_by": d.channel} for d in asked])
 
     # --- dossiers that rest
