@@ -218,7 +218,7 @@ class Ways:
 
     def price(self, day: date) -> Callable[[str, str, str], int]:
         """(channel, provider, language) → the most a message may cost on a local day, in đồng: what a budget sets aside before the text
-        is made. Without a budget an unknown price is 0; with one it raises Invalid ``price_unknown``."""
+        is made. An unknown price is 0 without a budget, and more than the day has with one: such messages wait, and nothing else does."""
         return self._price(day)
 
     @cached_property
@@ -231,19 +231,12 @@ class Ways:
                 try:
                     return self.prices.price(way, provider, None, self.texts.most_segments(way, language, day), day)
                 except Invalid:
-                    if self._s.daily_budget > 0:
-                        raise
-                    return 0
+                    budget = self._s.daily_budget
+                    return budget + 1 if budget > 0 else 0
 
             return most
 
         return of_day
-
-    def check(self, day: date) -> None:
-        """Raises SettingError, TemplateError or Invalid when messages could not be made or paid today."""
-        for channel, way in self.by_channel.items():
-            for provider in filter(None, (way.main, way.reserve)):
-                self.price(day)(channel, provider, "vi")
 
 
 def _day(at: datetime) -> date:

@@ -209,3 +209,9 @@ def test_ways_keep_the_order_of_the_rows() -> None:
     assert found[0].wordings == 2
     assert [len(m.rows) for m in found[0].messages] == [3] * 6
     assert sum(len(m.rows) for w in found for m in w.messages) == len(ROWS)
+
+
+def test_a_price_nobody_knows_costs_nothing_without_a_budget_and_too_much_with_one() -> None:
+    free, bound = (Ways(Settings(daily_budget=budget), lambda *_: "") for budget in (0, 500))
+    assert free.price(ON)("sms", "nobody", "vi") == 0
+    assert bound.price(ON)("sms", "nobody", "vi") > 500
