@@ -77,7 +77,8 @@ class Broker:
             self._format()
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # 16 bytes; one that begins with a hyphen, as every 64th would, is taken for an option.
+        cluster = "h" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         tool = self._java("-Xmx128m", *_LOG_OPTIONS, "kafka.tools.StorageTool")
         done = subprocess.run([*tool, "format", "-t", cluster, "-c", str(self.properties_file)], capture_output=True, text=True)
         if done.returncode != 0:

@@ -52,7 +52,10 @@ What = Literal["hand_in", "reopen", "storm", "sleep", "edge", "kill"]
 
 @dataclass(frozen=True)
 class Act:
-    """Something that is done at a moment of the installation's clock, while time stands (but for an edge)."""
+    """Something that is done at a moment of the installation's clock, while time stands (but for an edge).
+
+    ``sleep``: from then on a worker falls asleep over the next reminder it claims.
+    """
 
     at: datetime
     what: What
@@ -136,7 +139,7 @@ class Script:
             Act(_moment(wednesday, time(8)), "storm", part=f"send-{self._random.randrange(2)}" if self.kills else "", after_s=0.5),
             Act(poor, "hand_in", self._some(45, poor, by_phone=1.0, fresh=True)),
         ]
-        return acts + ([Act(_moment(thursday, time(10)), "sleep")] if self.sleeps else [])
+        return acts + ([Act(_moment(thursday, time(7)), "sleep")] if self.sleeps else [])
 
     def _some(self, n: int, at: datetime, by_phone: float = 0.7, fresh: bool = False) -> tuple[Sent, ...]:
         return tuple(self._one(at, by_phone, fresh) for _ in range(n))

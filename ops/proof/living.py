@@ -83,6 +83,8 @@ class Life:
         self._listened: datetime | None = None
         self._busy = True
         self._edge: _Edge | None = None
+        self._rung = False
+        """Whether a worker shall fall asleep over its next reminder."""
         self.over = False
         self.sent: list[Sent] = []
         self.visits: dict[str, Visit] = {}
@@ -146,6 +148,8 @@ class Life:
                 self._busy = True
                 while self._acts and self._acts[0].at <= self.now():
                     await self._do(desk, self._acts.popleft())
+                if self._rung and (pid := self._fallen_asleep()) is not None:
+                    await self._sleep(pid)
                 speaking = []
                 while self._coming and self._coming[0].at <= self.now():
                     speaking.append(self._speak(client, heapq.heappop(self._coming).visit))
@@ -163,7 +167,8 @@ class Life:
         elif act.what == "storm":
             await self._storm(act)
         elif act.what == "sleep":
-            await self._sleep()
+            bell(self._settings.data_dir).write_text("reminder", "utf-8")
+            self._rung = True
         else:
             await asyncio.sleep(act.after_s)
             self._kill(act.part)
@@ -244,14 +249,9 @@ class Life:
                 self._kill(act.part)
             await faults.clear(carrier)
 
-    async def _sleep(self) -> None:
-        """A worker falls asleep with reminders claimed and not handed over; their people opt out; then it wakes."""
-        rung = bell(self._settings.data_dir)
-        rung.write_text("reminder", "utf-8")
-        pid = await self._fallen_asleep()
-        rung.unlink(missing_ok=True)
-        if pid is None:
-            return
+    async def _sleep(self, pid: int) -> None:
+        """A worker is asleep with reminders claimed and not handed over: their people opt out, and only then it wakes."""
+        self._rung = False
         self.slept += 1
         self.killed["send asleep"] += 1
         self._say(f"{self.now():%d.%m %H:%M:%S}  a worker of send sleeps over its lease")
@@ -262,15 +262,10 @@ class Life:
             _signal([pid], signal.SIGCONT)
         await asyncio.sleep(2.0)
 
-    async def _fallen_asleep(self) -> int | None:
-        """The process that heard the bell; None when no reminder was due."""
+    def _fallen_asleep(self) -> int | None:
+        """The process that heard the bell; None while no reminder was claimed."""
         rung = bell(self._settings.data_dir)
-        for _ in range(100):
-            for heard in rung.parent.glob(f"{rung.name}.*"):
-                heard.unlink()
-                return int(heard.suffix[1:])
-            await asyncio.sleep(0.05)
-        return None
+        return next((int(heard.suffix[1:]) for heard in rung.parent.glob(f"{rung.name}.*")), None)
 
     def _claimed(self) -> list[Visit]:
         """The visits, by their invitations, of those whose reminder is claimed: they want no more messages now."""

@@ -13,6 +13,7 @@ import tomllib
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -26,6 +27,7 @@ from ops.local import broker, jars
 from ops.local.broker import LOOPBACK, properties
 from ops.local.folder import DataFolder
 from ops.local.home import HOME, REPOSITORY
+from ops.local.java import find
 from ops.local.lag import lags
 from ops.local.refusal import Refusal
 from ops.local.stack import Stack
@@ -81,6 +83,12 @@ def test_the_broker_keeps_its_data_over_kill_9_and_over_a_stop_also_on_other_por
 
     asyncio.run(first_life())
     asyncio.run(second_life())
+
+
+def test_a_cluster_s_id_never_reads_as_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker.uuid, "uuid4", lambda: UUID(bytes=b"\xf8" * 16))  # in base64 it begins with a hyphen
+    broker.Broker(tmp_path, 1, 2, broker.ensure(HOME), find()).prepare()
+    assert any(tmp_path.rglob("meta.properties"))
 
 
 def test_lag_is_what_the_group_has_not_committed_of_the_partitions_a_worker_holds(tmp_path: Path, port_base: int) -> None:
