@@ -86,7 +86,7 @@ def test_the_broker_keeps_its_data_over_kill_9_and_over_a_stop_also_on_other_por
 
 
 def test_a_cluster_s_id_never_reads_as_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker.uuid, "uuid4", lambda: UUID(bytes=b"\xf8" * 16))  # in base64 it begins with a hyphen
+    monkeypatch.setattr("uuid.uuid4", lambda: UUID(bytes=b"\xf8" * 16))  # in base64 it begins with a hyphen
     broker.Broker(tmp_path, 1, 2, broker.ensure(HOME), find()).prepare()
     assert any(tmp_path.rglob("meta.properties"))
 
