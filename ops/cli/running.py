@@ -85,7 +85,7 @@ def _row(c: Carrier) -> list[str]:
     since = c.since.astimezone(LOCAL).isoformat(timespec="minutes") if c.since else "the beginning"
     why = f"{c.why} ({c.by})" if c.why else ""
     lately = f"{c.taken} taken, {c.refused} refused, {c.slow} slow"
-    turns = "no limit" if c.turns is None else f"{c.turns:.0f} of {c.rate:g} a second"
+    turns = "no limit" if c.turns is None else f"{c.rate:g} a second, {c.turns:.0f} free now"
     return [c.channel, c.mode, c.now, c.main, c.reserve or "none", since, why, lately, turns, f"{c.cost_today:,}", c.held or ""]
 
 

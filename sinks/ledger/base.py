@@ -50,6 +50,8 @@ class Tools:
     switching: Switching = Switching()
     rates: Mapping[str, float] = field(default_factory=dict)
     """Provider → messages a second; none or 0: no limit."""
+    saved_s: float = 1.0
+    """Turns of so many seconds may be saved up by a provider that was idle: what a worker claims at once."""
     daily_budget: int = 0
     """Đồng a local day over all channels; 0: no limit."""
     receipt_days: int = 3

@@ -31,11 +31,11 @@ class Budgeting(Base):
     # --- rates
 
     def take_turns(self, provider: str, wanted: int, real_now: datetime) -> int:
-        """How many of ``wanted`` messages may go to a provider now; they are taken from its rate (a second's worth at most waits)."""
+        """How many of ``wanted`` messages may go to a provider now; they are taken from its rate."""
         rate = self.tools.rates.get(provider, 0.0)
         if rate <= 0:
             return wanted
-        full = int(max(rate, 1.0) * _ONE)
+        full = int(max(rate * self.tools.saved_s, 1.0) * _ONE)
         self.insert_new(t.rates, [{"provider": provider, "credit": full, "at": real_now}])
         row = self.conn.execute(self.locked(sa.select(t.rates).where(t.rates.c.provider == provider))).one()
         passed = max(0, (real_now - row.at) // timedelta(microseconds=1))

@@ -53,7 +53,7 @@ class Carrying(Base):
         rate = self.tools.rates.get(provider, 0.0)
         if rate <= 0:
             return None
-        most = max(rate, 1.0)
+        most = max(rate * self.tools.saved_s, 1.0)
         row = self.conn.execute(sa.select(t.rates).where(t.rates.c.provider == provider)).first()
         if row is None:
             return most

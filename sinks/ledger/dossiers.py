@@ -17,6 +17,18 @@ from sinks.ledger.peppers import Peppers
 from sinks.ledger.vault import VaultError
 
 
+_B = sa.bindparam
+# On the hot way: built once, for building a statement costs as much as running it.
+_SLOTS = sa.select(t.slots).where(t.slots.c.dossier_ref.in_(_B("refs", expanding=True)))
+_CONTACTS = sa.select(t.contacts).where(t.contacts.c.hash.in_(_B("hashes", expanding=True))).order_by(t.contacts.c.hash)
+_OUTCOMES = (
+    sa.update(t.slots)
+    .where(t.slots.c.dossier_ref == _B("b_ref"))
+    .values(outcome=_B("b_outcome"), reason=_B("b_reason"), expires_at=_B("b_expires"), arms=_B("b_arms"))
+)
+_PLANS = sa.update(t.contacts).where(t.contacts.c.hash == _B("b_hash")).values(planned_at=_B("b_at"), planned_by=_B("b_by"))
+
+
 class VaultEntry(msgspec.Struct, frozen=True):
     """What the vault keeps of a dossier."""
 
@@ -157,10 +169,10 @@ class Dossiers(Peppers):
 
     def slots_for_decision(self, refs: Sequence[str]) -> dict[str, SlotForDecision]:
         """What is known of these dossiers; their contacts' rows are locked until the end of the transaction."""
-        slots = list(self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.dossier_ref.in_(refs)))))
+        slots = list(self.conn.execute(self.locked(_SLOTS), {"refs": list(refs)}))
         hashes = sorted({h for s in slots for h in keys_of(s)})
         self.insert_new(t.contacts, [{"hash": h} for h in hashes])
-        found = self.conn.execute(self.locked(sa.select(t.contacts).where(t.contacts.c.hash.in_(hashes)).order_by(t.contacts.c.hash)))
+        found = self.conn.execute(self.locked(_CONTACTS), {"hashes": hashes})
         contacts = {c.hash: c for c in found}
         return {s.dossier_ref: _slot_for_decision(s, contacts) for s in slots}
 
@@ -168,10 +180,7 @@ class Dossiers(Peppers):
         """Write decisions: the outcome of the slots, the asking planned for their contacts, the waiting invitations; or their rest."""
         if not decisions:
             return
-        b = sa.bindparam
-        slots = sa.update(t.slots).where(t.slots.c.dossier_ref == b("b_ref"))
-        written = slots.values(outcome=b("b_outcome"), reason=b("b_reason"), expires_at=b("b_expires"), arms=b("b_arms"))
-        self.conn.execute(written, [_ended(d) for d in decisions])
+        self.conn.execute(_OUTCOMES, [_ended(d) for d in decisions])
         self._rest([d for d in decisions if d.rest_until is not None])
         asked = [d for d in decisions if d.asked and d.ask_at is not None]
         waits = {"kind": "invitation", "state": "waiting"}
@@ -180,8 +189,7 @@ class Dossiers(Peppers):
             self._wait_again(asked)
         plans = [{"b_hash": h, "b_at": d.ask_at, "b_by": d.survey_id} for d in asked for h in d.contacts]
         if plans:
-            planned = sa.update(t.contacts).where(t.contacts.c.hash == b("b_hash"))
-            self.conn.execute(planned.values(planned_at=b("b_at"), planned_by=b("b_by")), plans)
+            self.conn.execute(_PLANS, plans)
         for d in decisions:
             if d.weight != 1:
                 self._weigh(d.dossier_ref, d.weight)

@@ -236,6 +236,12 @@ def test_after_a_pause_no_more_than_a_second_s_worth_goes_at_once(opened: Open) 
     assert mails == [1, 0, 1, 0, 1], "less than one a second is possible"
 
 
+def test_an_idle_provider_is_not_met_by_all_the_turns_it_did_not_use(opened: Open) -> None:
+    ledger = opened(**IN_HOURS, rates={"sms": 10}, saved_s=0.2)
+    waiting(ledger, 30)
+    assert [len(claim(ledger, real=NOON + n * SECOND / 10)) for n in range(4)] == [2, 1, 1, 1]
+
+
 def test_a_channel_whose_provider_is_busy_keeps_no_other_waiting(opened: Open) -> None:
     ledger = opened(**IN_HOURS, rates={"sms": 1})
     waiting(ledger, 30, mail=True)

@@ -293,9 +293,9 @@ def test_doctor_lists_every_check_and_ends_with_1(office: Office) -> None:
 def test_providers_are_listed_with_how_they_do(office: Office) -> None:
     (one, mail) = json.loads(Desk(office, provider_rates="twilio=20").run("provider", "list", "--json").stdout)
     assert (one["channel"], one["mode"], one["held"], one["now"], one["reserve"]) == ("sms", "live", "not_live", "twilio", None)
-    assert (one["turns"], one["rate"], one["taken"], one["cost_today"], one["since"]) == (20.0, 20.0, 0, 0, None)
+    assert (one["turns"], one["rate"], one["taken"], one["cost_today"], one["since"]) == (4.0, 20.0, 0, 0, None)
     assert (mail["mode"], mail["held"]) == ("carrier", "no_carrier")
-    assert "20 of 20 a second" in Desk(office, provider_rates="twilio=20").run("provider", "list").stdout
+    assert "20 a second, 4 free now" in Desk(office, provider_rates="twilio=20").run("provider", "list").stdout
 
 
 @pytest.mark.parametrize(
