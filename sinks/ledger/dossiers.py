@@ -16,7 +16,6 @@ from sinks.ledger import schema as t
 from sinks.ledger.peppers import Peppers
 from sinks.ledger.vault import VaultError
 
-
 _B = sa.bindparam
 # On the hot way: built once, for building a statement costs as much as running it.
 _SLOTS = sa.select(t.slots).where(t.slots.c.dossier_ref.in_(_B("refs", expanding=True)))
