@@ -16,6 +16,14 @@ settings.load_profile("hailong")
 _GRACE_S = 5.0
 
 
+LONGEST = ("tests/end/", "tests/rebuild/", "tests/intake/test_publisher", "tests/local/", "tests/store/")
+"""Begun first: two processes share the files, and a long one begun last would leave the other idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((n for n, path in enumerate(LONGEST) if path in item.nodeid), len(LONGEST)))
+
+
 @pytest.fixture(autouse=True)
 def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that says nothing about it reaches nobody (unix sockets of the own process aside)."""
