@@ -79,6 +79,7 @@ def configure(service: str, level: str = "info", stream: TextIO | None = None) -
     root.setLevel(number)
     for quiet in ("aiokafka", "kafka", "uvicorn.access", "httpx", "twilio"):
         logging.getLogger(quiet).setLevel(max(number, logging.WARNING))  # they name addresses and write a line per call
+    logging.getLogger("kafka.net.selector").setLevel(max(number, logging.ERROR))  # a busy machine is no news to who imports a file
 
 
 def _formatter(shared: list[Any]) -> logging.Formatter:
