@@ -23,6 +23,7 @@ from sinks.ledger import Ledger
 from sinks.ledger.claiming import TO_CITIZENS
 from sinks.ledger.reading import LedgerReader
 
+_ASKED_EVERY_S: Final = 0.5
 _WATCHED: Final = ("decide", "count", "judge")
 """Roles whose lag holds time. Send works from the ledger; archive has no clock: what it stores carries its own time."""
 
@@ -35,7 +36,8 @@ class InstallationPace:
         self._wiring = Wiring(settings)
         self._consumer: Any = None
         self._committed: dict[tuple[str, TopicPartition], int] = {}
-        """What a role had done before its present worker began to tell."""
+        """What a role had committed when it was last asked for."""
+        self._asked: dict[str, float] = {}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -75,7 +77,7 @@ class InstallationPace:
             done = self._positions()
             for role in _WATCHED:
                 for part in _partitions(role):
-                    if ends[part] and ends[part] > done.get((role, part), await self._before(role, part)):
+                    if ends[part] > done.get((role, part), 0) and ends[part] > await self._before(role, part, ends[part]):
                         return True
         except (KafkaError, OSError, TimeoutError) as e:
             raise Retryable(f"the broker at {self._settings.kafka} cannot be asked ({type(e).__name__})") from e
@@ -99,8 +101,13 @@ class InstallationPace:
                     done[key] = max(position, done.get(key, 0))
         return done
 
-    async def _before(self, role: str, part: TopicPartition) -> int:
-        if (role, part) not in self._committed:
+    async def _before(self, role: str, part: TopicPartition, wanted: int) -> int:
+        """What a role has committed of a partition. A worker that was started again tells only of what it did since: what the one before
+        it did stands there, so it is asked for again while it is less than ``wanted``, twice a second.
+        """
+        due = asyncio.get_running_loop().time() >= self._asked.get(role, -1.0) + _ASKED_EVERY_S
+        if self._committed.get((role, part), -1) < wanted and (due or (role, part) not in self._committed):
+            self._asked[role] = asyncio.get_running_loop().time()
             admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka, client_id="pace")
             await admin.start()
             try:

@@ -22,6 +22,7 @@ from ops import setup as setting_up
 from ops.cli.door import Data, Json, existing, print_json, say, settings_of, wired
 from ops.cli.rights import import_optouts
 from ops.cli.tables import print_table
+from ops.keyboard import at_the_keyboard
 from ops.local.refusal import Refusal
 from ops.wiring import Wiring
 from producers.desk import Desk
@@ -56,6 +57,12 @@ def register(app: typer.Typer) -> None:
     app.command()(setup)
 
 
+def _noted(w: Wiring, what: str, detail: Mapping[str, Any]) -> None:
+    """An import, in the audit trail."""
+    with w.ledger("cli").begin() as tx:
+        tx.audited(at_the_keyboard(), "imported", what, detail)
+
+
 # --- import ------------------------------------------------------------------------------------------------------------------
 
 
@@ -85,6 +92,7 @@ def import_dossiers(
         with bar(existing(file)) as advance:
             done = import_file(file, load_mapping(existing(mapping)), desk, w.clock.now(), options, advance)
         publisher.close()
+        _noted(w, "dossiers", {"lines": done.lines, "new": done.new, "source": source or "of the mapping"})
     if as_json:
         print_json(done.as_json())
     else:
@@ -102,6 +110,7 @@ def import_units(
         publisher = w.publisher("import")
         changed = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_units(rows, w.clock.now())
         publisher.close()
+        _noted(w, "units", {"rows": len(rows), "changed": changed})
     print_json({"rows": len(rows), "changed": changed}) if as_json else say(f"{len(rows)} units, {changed} new or changed.")
 
 
@@ -126,6 +135,7 @@ def import_targets(
             value, unit, days[0] or date.min, days[1], source, w.clock.now()
         )
         publisher.close()
+        _noted(w, "targets", {"unit": unit or "all", "value": value, "changed": int(new)})
     print_json({"changed": int(new)}) if as_json else say("Target set." if new else "That target stands already.")
 
 
@@ -205,8 +215,12 @@ def outbox(
     For the quality office and operations. Where messages stay on this machine (a local stack) they are shown whole; while a channel is
     live, addresses are masked and links left out.
     """
-    with wired(ctx, data) as w, w.ledger("cli").read() as reader:
-        document = [_message(w, claimed, at) for claimed, at in reader.messages(state, limit)]
+    with wired(ctx, data) as w:
+        ledger = w.ledger("cli")
+        with ledger.begin() as tx:
+            tx.audited(at_the_keyboard(), "message_seen", "outbox", {"state": state or "any", "limit": limit})
+        with ledger.read() as reader:
+            document = [_message(w, claimed, at) for claimed, at in reader.messages(state, limit)]
         whole = w.out.only_carrier
     say(_WHOLE if whole else _MASKED)
     if as_json:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from hailong.events import About, DossierClosed, MessageChannel
 from hailong.ports import Contact, Decision, DossierAct, Resting, SlotForDecision, Taken
 from sinks.ledger import schema as t
-from sinks.ledger.peppers import Peppers
+from sinks.ledger.choosing import Choosing
 from sinks.ledger.vault import VaultError
 
 _B = sa.bindparam
@@ -51,7 +51,7 @@ def about_of(fact: DossierClosed) -> About:
     )
 
 
-class Dossiers(Peppers):
+class Dossiers(Choosing):
     """Intake and decide."""
 
     # --- intake

@@ -37,13 +37,21 @@ class Persons(Erasing, Claiming):
     def export_person(self, kind: ContactKind, value: str, by: str) -> dict[str, Any]:
         """``{contact, dossiers}``: preferences, and per dossier what stands in the slot, the vault, messages and the counted score.
 
-        ``value``: normalised; of ``person`` it is ``SOURCE:ID``. Goes into the audit trail, with the hash's mark and counts only.
+        ``value``: normalised; of ``person`` it is ``SOURCE:ID``. That it was asked for goes into the audit trail, with the hash's mark
+        and counts only; ``exported`` says afterwards that it was handed out.
         """
         hashes = self._called(kind, value)
         slots = self._dossiers_of(kind, hashes)
         found = [self._exported(slot) for slot in slots]
-        self.audited(by, "exported", f"contact:{mark(self.tools.contact_hash(kind, value))}", {"kind": kind, "dossiers": len(found)})
+        self._export_audited("export_asked", kind, value, by, len(found))
         return {"contact": self._preferences(hashes), "dossiers": found}
+
+    def exported(self, kind: ContactKind, value: str, by: str, dossiers: int) -> None:
+        """An export that ``export_person`` began was made and handed out."""
+        self._export_audited("exported", kind, value, by, dossiers)
+
+    def _export_audited(self, act: Literal["export_asked", "exported"], kind: ContactKind, value: str, by: str, dossiers: int) -> None:
+        self.audited(by, act, f"contact:{mark(self.tools.contact_hash(kind, value))}", {"kind": kind, "dossiers": dossiers})
 
     def erase_person(self, kind: ContactKind, value: str, now: datetime, day: date, *, opt_out: bool, by: str) -> dict[str, int]:
         """Erase what names a person, with what joins them to answers; how much of what. May be repeated.
@@ -57,7 +65,7 @@ class Persons(Erasing, Claiming):
             raise Retryable("a message to this person is under way; nothing was erased. Try again in a few minutes", after=120)
         self._withdraw_due(slots, now)
         done = dict(self.erase_slots(slots, day)) if slots else {}
-        self._choose("opt_out" if opt_out else "opt_in", hashes, now, "rights")
+        self.choose("opt_out" if opt_out else "opt_in", hashes, now, "rights")
         kept = self._hashes_needed(hashes, now)
         gone = sa.delete(t.contacts).where(t.contacts.c.hash.in_(set(hashes) - kept))
         done |= {"dossiers": len(slots), "hashes": self.conn.execute(gone).rowcount, "hashes_kept": len(kept)}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 import sqlalchemy as sa
 
 from hailong.domain.people import normal_contact
-from hailong.events import ContactPreference
 from hailong.ports import Invalid, OptOut
 from sinks.ledger import schema as t
 from sinks.ledger.answering import Answering
@@ -35,14 +34,14 @@ class Preferring(Dossiers, Answering, Audit):
         keys = self._behind(code)
         if keys is None:
             return "unknown_code"
-        self._choose("opt_out", keys, now, door)
+        self.choose("opt_out", keys, now, door)
         return "under_way" if self._message_under_way(keys) else "recorded"
 
     def opt_in(self, code: str, now: datetime, door: str) -> bool:
         """Messages may come again to everything behind a code; False for an unknown one. Only for the holder of the link."""
         keys = self._behind(code)
         if keys is not None:
-            self._choose("opt_in", keys, now, door)
+            self.choose("opt_in", keys, now, door)
         return keys is not None
 
     def opt_out_number(self, number_or_mail: str, now: datetime, door: str, by: str | None = None) -> OptOut:
@@ -54,7 +53,7 @@ class Preferring(Dossiers, Answering, Audit):
         if contact is None:
             raise Invalid("not_a_contact", "contact", "write one telephone number or one mail address")
         keys = self.same(list(self.every_hash(*contact)))
-        self._choose("opt_out", keys, now, door)
+        self.choose("opt_out", keys, now, door)
         if by is not None:
             self.audited(by, "opted_out", f"contact:{mark(self.tools.contact_hash(*contact))}", {"kind": contact[0], "door": door})
         return "under_way" if self._message_under_way(keys) else "recorded"
@@ -68,22 +67,6 @@ class Preferring(Dossiers, Answering, Audit):
         keys = sorted(keys_of(slot))
         self.insert_new(t.contacts, [{"hash": h} for h in keys])
         return self.same(keys)
-
-    def _choose(self, choice: Literal["opt_out", "opt_in"], keys: Collection[str], now: datetime, door: str) -> None:
-        out = t.contacts.c.opted_out_at
-        new = sa.and_(t.contacts.c.hash.in_(keys), out.is_(None) if choice == "opt_out" else out.is_not(None))
-        wanted = sa.select(t.contacts.c.hash, t.contacts.c.pepper).where(new).order_by(t.contacts.c.hash)
-        rows = list(self.conn.execute(self.locked(wanted)))
-        at = now if choice == "opt_out" else None
-        self.conn.execute(sa.update(t.contacts).where(t.contacts.c.hash.in_([r.hash for r in rows])).values(opted_out_at=at))
-        facts = [
-            ContactPreference(
-                event_id=f"{r.hash}:{choice}:{now.isoformat()}", registry_id=self.tools.registry_id,
-                contact_hash=r.hash, pepper_version=r.pepper, choice=choice, at=now, door=door,
-            )
-            for r in rows
-        ]  # fmt: skip
-        self.put(facts, now)
 
     def _message_under_way(self, keys: Collection[str]) -> bool:
         theirs = sa.or_(t.slots.c.phone_hash.in_(keys), t.slots.c.email_hash.in_(keys), t.slots.c.person_hash.in_(keys))

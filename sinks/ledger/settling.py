@@ -25,6 +25,10 @@ _OUTCOME: Final = {
 }
 
 
+OPTED_OUT: Final = "opted_out"
+"""Why a provider refuses who has told it not to write; adapters translate their codes into this word."""
+
+
 class Settling(Claiming):
     """The second half of sending."""
 
@@ -59,7 +63,7 @@ class Settling(Claiming):
     def _other_channel(self, s: Settlement, now: datetime) -> Settlement:
         """A definite refusal of one channel puts the message back for the next one the person can be reached by, if there is one."""
         rest = s.claimed.payload.get("next") if s.state == "failed" and s.claimed.kind in TO_CITIZENS else None
-        if not rest:
+        if not rest or s.reason == OPTED_OUT:
             return s
         payload = {**s.claimed.payload, "channel": rest[0], "next": rest[1:]}
         self.postpone(s.claimed.due_id, now, payload)
@@ -95,7 +99,11 @@ class Settling(Claiming):
         self._remind_later([(slot, s) for slot, s in asked if s.state == "handed_over"])
         for s in ended:
             slot = slots[s.claimed.ref]
-            if s.state == "failed":
+            if s.state == "failed" and s.reason == OPTED_OUT:
+                # Told to the provider instead of us: it holds for every channel and every later dossier.
+                self.choose("opt_out", self.same(sorted(keys_of(slot))), now, "provider")
+                self.withdraw(slot, OPTED_OUT)
+            elif s.state == "failed":
                 self.withdraw(slot, "undeliverable")
             elif s.state == "released" and (slot.reason == "reopened" or slot.reopened_at is not None):
                 self.withdraw(slot, "reopened")

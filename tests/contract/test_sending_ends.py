@@ -95,6 +95,20 @@ def test_a_definite_refusal_goes_on_to_the_next_channel_at_once(ledger: Ledger) 
     assert steps(ledger)[-1] == (5, "handed_over", None)
 
 
+def test_who_told_the_provider_not_to_write_is_opted_out_of_every_channel_and_for_good(ledger: Ledger) -> None:
+    take(ledger, act("d1", PHONE, MAIL))
+    decide(ledger, "d1", next_channels=("email",))
+    (first,) = claim(ledger)
+    settle(ledger, "failed", first, reason="opted_out", code="21610")
+    assert outcomes(ledger) == {"valid": 1, "asked": 0, "waiting": 0, "not_asked": {"opted_out": 1}}
+    assert claim(ledger, NOON + DAY) == []
+    take(ledger, act("d2", None, MAIL))
+    with ledger.begin() as tx:
+        assert tx.slots_for_decision(["d2"])["d2"].opted_out
+        told = [r.topic for r in tx.conn.execute(sa.select(t.outbox.c.topic))]
+    assert told.count("contact.preference.v1") == 2  # the number's and the address's
+
+
 def test_when_no_channel_is_left_it_is_undeliverable_and_the_number_is_free(ledger: Ledger) -> None:
     take(ledger, act("d1", PHONE, MAIL), act("d2", PHONE))
     decide(ledger, "d1", next_channels=("email",))

@@ -147,7 +147,7 @@ def test_every_figure_comes_with_its_n_its_interval_and_its_coverage(site: Site)
 def test_the_page_says_as_of_when_and_what_is_simulated(site: Site) -> None:
     as_of = site.client().get("/api/v1/figures").json()["as_of"]
     text = site.page().text
-    assert f"Tính đến câu trả lời thứ {as_of:,}".replace(",", ".") in text
+    assert f"Tính đến bản ghi thứ {as_of:,}".replace(",", ".") in text
     assert "ngày 31/3/2026" in text
     assert NOTICE["vi"] in text
     english = site.page("/?lang=en").text

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 
+from hailong.events import TOPICS
 from hailong.settings import Settings
 from ops.cli.main import main
 from ops.clock import LOCAL, make_clock
@@ -31,6 +32,7 @@ from ops.local.java import find
 from ops.local.lag import lags
 from ops.local.refusal import Refusal
 from ops.local.stack import Stack
+from ops.pace import InstallationPace
 
 pytestmark = pytest.mark.stack
 
@@ -107,6 +109,34 @@ def test_lag_is_what_the_group_has_not_committed_of_the_partitions_a_worker_hold
             (progress / "count-0.json").write_text('{"pid": 1, "positions": {"facts:0": 9, "facts:1": 0}}')
             found = await lags(kafka, progress, [("count", 0), ("send", 0)])
             assert found == {("count", 0): ends[parts[1]], ("send", 0): None}
+
+    asyncio.run(run())
+
+
+def test_time_goes_on_when_a_worker_that_was_killed_had_done_what_it_never_told(tmp_path: Path, port_base: int) -> None:
+    async def run() -> None:
+        async with Stack(tmp_path, port_base=port_base, parts={"kafka"}) as stack:
+            kafka, part = stack.settings.kafka, TopicPartition("dossier.closed.v1", 0)
+            for topic in TOPICS:
+                await make_topic(kafka, topic.name, topic.partitions)
+            producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
+            await producer.start()
+            for _ in range(5):
+                await producer.send_and_wait(part.topic, b"x", partition=0)
+            await producer.stop()
+            consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id="hailong-decide", enable_auto_commit=False)
+            await consumer.start()
+            consumer.assign([part])
+            await consumer.commit({part: 2})
+            pace = InstallationPace(stack.settings)
+            assert await pace._behind()
+            await consumer.commit({part: 5})
+            await consumer.stop()
+            end = time.monotonic() + 20
+            while await pace._behind():
+                assert time.monotonic() < end, "time would stand for ever"
+                await asyncio.sleep(0.1)
+            await pace.close()
 
     asyncio.run(run())
 

@@ -44,7 +44,7 @@ def invitation(channel: MessageChannel, language: str, url: str = URL, stop_url:
 
 def test_the_sms_is_the_registered_text_word_for_word() -> None:
     said = invitation("sms", "vi")
-    skeleton = "HCC HOABINH: Moi Ong/Ba danh gia viec giai quyet ho so vua tra ket qua (1 phut): {} Tu choi nhan tin: goi 1022"
+    skeleton = "HCC HOABINH: Moi Ong/Ba danh gia viec giai quyet ho so vua ket thuc (1 phut): {} Tu choi nhan tin: goi 1022"
     assert said.text == skeleton.format(URL)
     assert (said.segments, said.subject, said.html) == (1, "", None)
     assert (said.template_version, said.approval) == ("sms-invitation-a.vi-plain@1", "")
