@@ -55,7 +55,7 @@ def completed(w: Wiring, document: dict[str, Any]) -> dict[str, Any]:
     surveys = [d["survey_id"] for d in dossiers if d["answer"] is not None]
     answers, away = _answers(w, surveys)
     for d in dossiers:
-        d["about"], d["arms"] = json.loads(d["about"]), json.loads(d["arms"])
+        d["about"], d["arms"] = _read(d["about"]), _read(d["arms"])
         d["answers"] = [a for a in answers if a["survey_id"] == d["survey_id"]]
     note = NOTE if away is None else f"{NOTE} The store could not be asked ({away}): the detailed answers are missing. Export again."
     return {"made_at": w.clock.now(), "note": note, "complete": away is None, **document}
@@ -74,7 +74,12 @@ def _answers(w: Wiring, surveys: Sequence[str]) -> tuple[list[dict[str, Any]], s
 
 def _answer(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the store, its moment aware and its answers read."""
-    return row | {"counted_at": row["counted_at"].replace(tzinfo=UTC), "answers": json.loads(row["answers"])}
+    return row | {"counted_at": row["counted_at"].replace(tzinfo=UTC), "answers": _read(row["answers"])}
+
+
+def _read(text: str) -> Any:
+    """JSON of a column; an empty one says nothing (a retraction has no answers)."""
+    return json.loads(text or "{}")
 
 
 def as_text(document: Mapping[str, Any]) -> str:

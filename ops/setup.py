@@ -9,9 +9,11 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from hailong import telemetry
+from hailong.domain.units import LOCAL
 from hailong.events import TOPICS, Topic, dead_topic
 from hailong.ports import Permanent, Retryable
 from hailong.settings import SettingError, Settings, load
+from ops import given
 from ops.proof.breaks import topics
 from ops.ways import secret
 from ops.wiring import Wiring
@@ -44,8 +46,10 @@ def make_topics(settings: Settings, wanted_topics: tuple[Topic, ...] = TOPICS) -
 
 
 def set_up(settings: Settings) -> None:
-    """Everything an empty installation needs. Raises Retryable or Permanent naming the part."""
+    """Everything an empty installation needs. Raises Retryable or Permanent naming the part; SettingError, before anything is made, for
+    a file of the office that is wrong."""
     wiring = Wiring(settings)
+    given.refuse(settings, wiring.clock.now().astimezone(LOCAL).date())
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     wiring.keys.make_missing(wiring.clock.now().date())
     migrate_ledger(settings.ledger, secret(settings.ledger_password_file) or None)
@@ -69,6 +73,9 @@ def main() -> int:
                 sys.stderr.write(f"The installation cannot be set up: {e.reason}\n")
                 return 1
             time.sleep(wait)
+        except SettingError as e:
+            sys.stderr.write(f"{e}\n")
+            return 2
         except Permanent as e:
             sys.stderr.write(f"The installation cannot be set up: {e.reason}\n")
             return 1

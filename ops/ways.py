@@ -44,6 +44,18 @@ def pairs(name: str, text: str, kind: Callable[[str], T]) -> dict[str, T]:
         raise SettingError(f"{name}: cannot be read. Write it as name=value,name=value, or leave it empty.") from None
 
 
+def given(name: str, path: Path, read: Callable[[], T]) -> T:
+    """What ``read`` makes of the file or folder that a setting names. Raises SettingError when it cannot be read or is wrong."""
+    try:
+        return read()
+    except OSError as e:
+        raise SettingError(f"{name}: {path}: cannot be read ({e.strerror}). Name one that can be, or unset it for the shipped one.") from e
+    except UnicodeDecodeError as e:
+        raise SettingError(f"{name}: {path}: is not UTF-8 (byte {e.start}). Save it as UTF-8.") from e
+    except ValueError as e:  # a sentence of the reader
+        raise SettingError(f"{name}: {e}") from e
+
+
 class Ways:
     """``code_for(survey_id, purpose, channel)`` makes the code of a link; ``officers()`` gives the addresses of the office's own people."""
 
@@ -56,10 +68,10 @@ class Ways:
 
     @cached_property
     def texts(self) -> Texts:
-        """Raises TemplateError for one that is wrong."""
-        s = self._s
-        given = templates.load(Path(s.templates_dir)) if s.templates_dir else None
-        return Texts(office(), given, plain_sms=not s.sms_diacritics)
+        """Raises SettingError for a template that is wrong."""
+        s, folder = self._s, Path(self._s.templates_dir)
+        theirs = given("HAILONG_TEMPLATES_DIR", folder, lambda: templates.load(folder)) if s.templates_dir else None
+        return Texts(office(), theirs, plain_sms=not s.sms_diacritics)
 
     @cached_property
     def gateway(self) -> Gateway | None:
@@ -213,8 +225,9 @@ class Ways:
 
     @cached_property
     def prices(self) -> pricing.PriceList:
-        """What messages cost."""
-        return pricing.prices(Path(self._s.prices_file) if self._s.prices_file else PRICES)
+        """What messages cost. Raises SettingError for a list that is wrong."""
+        path = Path(self._s.prices_file) if self._s.prices_file else PRICES
+        return given("HAILONG_PRICES_FILE", path, lambda: pricing.prices(path))
 
     def price(self, day: date) -> Callable[[str, str, str], int]:
         """(channel, provider, language) → the most a message may cost on a local day, in đồng: what a budget sets aside before the text

@@ -29,7 +29,7 @@ from ops.clock import make_clock
 from ops.keys import Keys, Peppered
 from ops.outboxes import held_name
 from ops.reaching import TRIED
-from ops.ways import Ways, pairs, secret
+from ops.ways import Ways, given, pairs, secret
 from producers.publisher import AioPublisher, KafkaPublisher
 from sinks.clickhouse.connection import connect
 from sinks.ledger import Ledger, Tools, Vault, open_ledger
@@ -140,9 +140,9 @@ class Wiring:
 
     @cached_property
     def rulebook(self) -> Rulebook:
-        """The rules as data. Raises RulebookError for a file that is wrong."""
+        """The rules as data. Raises RulebookError for a file that is wrong, SettingError for one that cannot be read."""
         path = Path(self.settings.rules_file) if self.settings.rules_file else RULES
-        return load_rules(path.read_text("utf-8"), path.name)
+        return load_rules(given("HAILONG_RULES_FILE", path, lambda: path.read_text("utf-8")), path.name)
 
     def rules(self, day: date) -> Rules:
         """The rules in force on a local day; where settings for tries replace something, the version says so."""

@@ -27,6 +27,7 @@ import uvloop
 
 from hailong import telemetry
 from hailong.domain import detectors
+from hailong.domain.rulebook import RulebookError
 from hailong.ports import Receipt, Retryable
 from hailong.settings import SettingError, Settings, load
 from ops.anchors import Anchors
@@ -293,7 +294,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         telemetry.configure(f"{args.role}-{slot}", settings.log_level)
         if args.slot_file is not None:
             args.slot_file.write_text(f"{slot}\n")
-        return uvloop.run(run(settings, args.role, slot))
+        try:
+            return uvloop.run(run(settings, args.role, slot))
+        except (RulebookError, SettingError) as e:  # a file of the office that is wrong: starting again mends nothing
+            sys.stderr.write(f"{e}\n")
+            return 2
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hailong import telemetry
-from hailong.domain.dossier import unknown_fields
+from hailong.domain.dossier import FIELDS, unknown_fields
 from hailong.ports import Clock, Permanent, Retryable
 from producers.desk import Desk, ItemResult, SourcePaused
 from web.headers import Policy, SecurityHeaders
@@ -259,6 +259,8 @@ def _items(body: bytes) -> list[Any]:
         sent = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refusal(400, "not_json", "The body is not JSON in UTF-8.") from None
+    if isinstance(sent, dict) and not FIELDS & sent.keys() and any(isinstance(value, list) for value in sent.values()):
+        raise Refusal(422, "not_an_item", "A list inside an object. Send the array of dossiers itself, or one dossier as an object.")
     items = sent if isinstance(sent, list) else [sent]
     if not items:
         raise Refusal(422, "no_items", "The list is empty. Send a dossier or a list of dossiers.")

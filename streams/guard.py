@@ -17,8 +17,10 @@ import msgspec
 import structlog
 
 from hailong.domain.dossier import SOURCE
+from hailong.domain.rulebook import RulebookError
 from hailong.events import Fact, decode
 from hailong.ports import AsyncPublisher, Clock, Invalid, PendingRecord, Permanent, Retryable, Transaction, WorkingLedger
+from hailong.settings import SettingError
 
 log = structlog.get_logger("guard")
 T = TypeVar("T")
@@ -29,6 +31,8 @@ TOO_LARGE: Final = "too_large"
 """Code of the publisher's Permanent for a record that is more than the broker takes."""
 UNKNOWN: Final = "unknown"
 _NUMBER: Final = re.compile(r"\d{9}")
+_OURS: Final = (RulebookError, SettingError)
+"""Errors about files of the office: sentences that name nobody."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,8 @@ class Guard:
                 return [Refused(items[0], str(e))]
         except Exception as e:
             # A fault nobody foresaw: find the record that makes it, so that one does not stop the others.
-            log.exception("handler failed", role=self._role, records=len(items), error=type(e).__name__)
+            said = {"reason": str(e)} if isinstance(e, _OURS) else {}
+            log.exception("handler failed", role=self._role, records=len(items), error=type(e).__name__, **said)
             if len(items) == 1:
                 return await self._alone(items[0])
         middle = len(items) // 2

@@ -12,7 +12,7 @@ Role = Literal["viewer", "unit_officer", "quality_officer", "operator", "adminis
 LinkPurpose = Literal["first", "new", "reset"]
 Stage = Literal["half", "full"]
 """``half``: the password was right, the code of the second factor is still asked for."""
-Weakness = Literal["short", "long", "login", "monotonous"]
+Weakness = Literal["short", "long", "login", "monotonous", "common"]
 
 ROLES: Final[tuple[Role, ...]] = ("viewer", "unit_officer", "quality_officer", "operator", "administrator")
 KEEPS_FACTOR: Final[frozenset[Role]] = frozenset({"operator", "administrator"})
@@ -27,6 +27,17 @@ LONGEST_WAIT: Final = timedelta(minutes=15)
 PASSWORD_MIN: Final = 12
 PASSWORD_MAX: Final = 200
 _FEWEST_LETTERS: Final = 5
+_COMMON: Final = frozenset((
+    "password", "passw0rd", "matkhau", "matkhaucuatoi", "hailong", "khaosat", "hoabinh", "tinhhoabinh",
+    "hanhchinhcong", "motcua", "dichvucong", "vietnam", "xinchao", "anhyeuem", "emyeuanh", "iloveyou",
+    "admin", "administrator", "quantri", "welcome", "letmein", "changeme", "qwerty", "qwertyuiop",
+    "qwertyuiopasdf", "asdfghjkl", "qwertyasdfgh", "1q2w3e4r5t6y", "1qaz2wsx3edc", "abcdefghijkl", "abcdefghijklm", "abc",
+    "abcd", "khongbiet",
+))  # fmt: skip
+"""The commonest, without marks, signs and the digits at the end."""
+_RUNS: Final = "1234567890" * 21, "0123456789" * 21, "9876543210" * 21
+_TELLS: Final = 8
+"""Letters from which on a repetition before digits is what the password consists of."""
 _LOGIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 
 AuditAct = Literal[
@@ -35,7 +46,7 @@ AuditAct = Literal[
     # accounts
     "account_made", "account_changed", "account_disabled", "account_enabled", "link_made", "link_used",
     # looks
-    "vault_seen", "comment_seen", "case_seen", "message_seen", "dead_letter_seen", "dossier_seen", "log_read", "exported",
+    "vault_seen", "comment_seen", "case_seen", "message_seen", "dead_letter_seen", "dossier_seen", "log_read", "export_asked", "exported",
     # changes
     "alert_changed", "case_changed", "opted_out", "opted_in", "erased", "answer_entered", "slip_printed",
     "unit_changed", "target_changed", "imported", "rules_changed", "template_changed", "budget_changed", "fake_reported",
@@ -167,4 +178,19 @@ def weakness(password: str, login: str) -> Weakness | None:
         return "long"
     if login in password.lower():
         return "login"
-    return "monotonous" if len(set(password)) < _FEWEST_LETTERS else None
+    if len(set(password)) < _FEWEST_LETTERS:
+        return "monotonous"
+    return "common" if _is_common(password.lower()) else None
+
+
+def _is_repeated(text: str) -> bool:
+    return any(text == (text[:n] * len(text))[: len(text)] for n in range(1, len(text) // 2 + 1))
+
+
+def _is_common(password: str) -> bool:
+    """One of the commonest, whatever digits and signs are put at its end; or one shorter word again and again, the last perhaps cut."""
+    plain = "".join(c for c in unicodedata.normalize("NFD", password.replace("đ", "d")) if c.isalnum())
+    word = plain.rstrip("0123456789")
+    if _is_repeated(password) or (len(word) >= _TELLS and _is_repeated(word)):
+        return True
+    return plain in _COMMON or word in _COMMON or (not word and any(run.startswith(plain) for run in _RUNS))

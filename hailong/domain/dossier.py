@@ -64,6 +64,7 @@ _NATIONAL: Final = re.compile(r"^(\d+\.\d{6})(?:\.|$)")
 _CODE: Final = re.compile(r"[A-Za-z0-9 ._:/()\-]+")
 _PROCEDURE: Final = re.compile(r"\d+\.\d{6}(\.\d{3}\.\d{2}\.\d{2}(\.H\d{2})?)?")
 _APART: Final = re.compile(r"[ ._:/()\-]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LONG_NUMBER: Final = re.compile(r"\d{9}")
 _BIRTHDAY: Final = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.](19|20)\d{2}")
 SOURCE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -155,7 +156,7 @@ def parse_item(
     """
     sent = _convert(item)
     status = _status(sent)
-    code = _required("dossier_code", sent.dossier_code)
+    code = _plain("dossier_code", _required("dossier_code", sent.dossier_code))
     if status == WITHDRAWN:
         raise refused("withdrawn_by_applicant", "status_code")
     times = _times(sent, status)
@@ -277,6 +278,13 @@ def _trimmed(item: dict[str, Any]) -> dict[str, Any]:
 def _required(field: str, value: str | None) -> str:
     if not value:
         raise refused("missing", field)
+    return value
+
+
+def _plain(field: str, value: str) -> str:
+    """Without control characters: no code has them, and databases do not keep NUL."""
+    if _CONTROL.search(value):
+        raise refused("not_a_code", field)
     return value
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from hailong import settings as house
 from hailong import telemetry
+from hailong.domain.rulebook import RulebookError
 from hailong.domain.units import LOCAL
 from hailong.ports import Invalid, Permanent, Retryable
 from hailong.settings import Settings
@@ -50,10 +51,10 @@ def wired(ctx: typer.Context, data: Path | None) -> Iterator[Wiring]:
     try:
         yield Wiring(settings)
     except (Retryable, Permanent) as e:
-        raise Refusal(f"{e.reason}. Is the stack running? `hailong status` tells.") from e
+        raise Refusal(f"{e.reason.rstrip('.')}. Is the stack running? `hailong status` tells.") from e
     except Invalid as e:
         raise Refusal(f"{e}: {e.detail}", wrong_use=True) from e
-    except (UnreadableFile, MappingError) as e:
+    except (UnreadableFile, MappingError, RulebookError, house.SettingError) as e:
         raise Refusal(str(e), wrong_use=True) from e
     except (SourcePaused, VaultError) as e:
         raise Refusal(str(e)) from e

@@ -15,7 +15,7 @@ from hailong.domain.units import LOCAL
 from hailong.events import MessageChannel, Purpose
 from hailong.ports import Channel, Handover, OutgoingMessage, TemplateCall, UnknownOutcome
 from ops import messages
-from ops.cli.door import Data, Json, existing, print_json, say, wired
+from ops.cli.door import Data, Json, print_json, say, wired
 from ops.clock import real_now
 from ops.keyboard import at_the_keyboard
 from ops.local.refusal import Refusal
@@ -79,7 +79,7 @@ def _block(row: dict[str, Any]) -> str:
 def send_test(
     ctx: typer.Context,
     channel: Annotated[str, typer.Option(help="sms, email, zns, print")],
-    to: Annotated[str, typer.Option(help="number or address; it must stand in the guest list")],
+    to: Annotated[str | None, typer.Option(help="number or address; it must stand in the guest list. print needs none")] = None,
     guest_list: Annotated[Path | None, typer.Option("--guests", help="guest list [default: that of HAILONG_GUESTS_FILE]")] = None,
     language: Annotated[str, typer.Option(help="vi, en…")] = "vi",
     purpose: Annotated[str, typer.Option(help="invitation or reminder")] = "invitation",
@@ -88,7 +88,7 @@ def send_test(
     """Send one message, marked TEST, to a guest by the channel as it is set up. Nothing else is sent."""
     way, kind = _channel(channel), _purpose(purpose)
     with wired(ctx, data) as w:
-        guest = _guest(to, guest_list or Path(w.settings.guests_file), way)
+        guest = "" if way == "print" else _guest(to, guest_list or w.settings.guests_file, way)
         day = w.clock.now().astimezone(LOCAL).date()
         texts = Texts(messages.marked(office()), w.texts.templates)
         message = composed(texts, messages.setting_of(w, day), way, kind, language, guest, day)
@@ -156,15 +156,26 @@ def _purpose(typed: str) -> Purpose:
     raise Refusal(f"--purpose {typed}: no such message. There are {', '.join(get_args(Purpose))}.", wrong_use=True)
 
 
-def _guest(typed: str, listed: Path, way: MessageChannel) -> str:
+def _guest(typed: str | None, named: Path | str, way: MessageChannel) -> str:
     """The recipient, if the guest list has it. The refusal names neither number nor address."""
+    if typed is None:
+        raise Refusal(f"--to is missing: a test by {way} goes to a guest. Name a number or an address of the guest list.", wrong_use=True)
     guest = normal(typed)
     if guest is None:
         raise Refusal("--to is neither a telephone number nor a mail address.", wrong_use=True)
     if ("@" in guest) != (way == "email"):
         raise Refusal(f"--to does not fit the channel {way}: mail goes to an address, everything else to a number.", wrong_use=True)
+    if not named:
+        raise Refusal(
+            "There is no guest list: HAILONG_GUESTS_FILE is not set, and --guests names no file. Write the number or address of somebody "
+            "who agreed into a file, one a line, and name it in either.",
+            wrong_use=True,
+        )
+    listed = Path(named)
+    if not listed.is_file():
+        raise Refusal(f"The guest list {listed} is no file. Make it, or mend HAILONG_GUESTS_FILE or --guests.", wrong_use=True)
     try:
-        known = guests(existing(listed))
+        known = guests(listed)
     except ValueError as fault:
         raise Refusal(str(fault), wrong_use=True) from fault
     if guest not in known:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -71,24 +72,43 @@ def export(
     kind, value = _who(phone, email, applicant)
     if out is None and sys.stdout.isatty():
         raise Refusal("personal data is not written to a terminal. Name a file with --out, or pipe it.", wrong_use=True)
-    descriptor = None if out is None else _fresh(out)
+    if out is not None:
+        _fresh(out).unlink()  # what cannot be written is refused before anybody is looked up
     with wired(ctx, data) as w:
-        with w.ledger("cli").begin() as tx:
+        ledger = w.ledger("cli")
+        with ledger.begin() as tx:  # the look is in the trail before anything is shown
             document = tx.export_person(kind, value, at_the_keyboard())
         document = rights.completed(w, document)
-    if descriptor is None:
+        with _handed_out(document, out), ledger.begin() as tx:
+            tx.exported(kind, value, at_the_keyboard(), len(document["dossiers"]))
+    if out is not None:
+        say(f"{len(document['dossiers'])} dossiers, to {out}. Hand it to the person, then delete it here.")
+
+
+@contextmanager
+def _handed_out(document: dict[str, Any], out: Path | None) -> Iterator[None]:
+    """Printed or written; the file does not stay when it was not written whole, or the trail did not take it."""
+    if out is None:
         print_json(document)
+        yield
         return
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(rights.as_text(document))
-    say(f"{len(document['dossiers'])} dossiers, to {out}. Hand it to the person, then delete it here.")
-
-
-def _fresh(out: Path) -> int:
+    text = rights.as_text(document)
+    _fresh(out)
     try:
-        return os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        out.write_text(text, "utf-8")
+        yield
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
+
+
+def _fresh(out: Path) -> Path:
+    """A new, empty file for its owner only."""
+    try:
+        os.close(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as e:
         raise Refusal(f"--out {out}: cannot be written ({e.strerror}). Name a new file in a folder of yours.", wrong_use=True) from None
+    return out
 
 
 def erase(

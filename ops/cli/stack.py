@@ -312,7 +312,7 @@ def doctor(
         raise typer.Exit(_accepted(ctx, data, as_json))
     if go_live:
         raise typer.Exit(_may_go_live(ctx, data, channel, as_json))
-    premises = examination.Premises(ctx.obj.home, _folder(ctx, data), Ports.from_base(port_base))
+    premises = examination.Premises(ctx.obj.home, _folder(ctx, data), Ports.from_base(port_base), ctx.obj.settings)
     findings = examination.examine(premises)
     if as_json:
         _print_json([asdict(finding) for finding in findings])

@@ -8,10 +8,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from hailong.domain.units import LOCAL
+from hailong.settings import Settings
+from ops.clock import real_now
 from ops.local import jars, java
 from ops.local.folder import DataFolder
 from ops.local.ports import Ports
@@ -38,6 +42,7 @@ class Premises:
     home: Path
     data: DataFolder
     ports: Ports
+    settings: Settings = field(default_factory=Settings)
 
 
 def examine(premises: Premises) -> list[Finding]:
@@ -102,4 +107,13 @@ def _ports(premises: Premises) -> Iterator[Finding]:
         yield Finding("ports", False, f"taken by another program: {names}. Stop it, or choose others with --port-base.")
 
 
-CHECKS: Final[tuple[Callable[[Premises], Iterator[Finding]], ...]] = (_python, _java, _jars, _writable, _room, _ports)
+def _files(premises: Premises) -> Iterator[Finding]:
+    """Imported only here: `status` is not to wait for the adapters. The gateway's secrets are made at the start: `up` looks at them."""
+    given = import_module("ops.given")
+    for one in given.read(given.Wiring(premises.settings), real_now().astimezone(LOCAL).date()):
+        if one.id == "gateway":
+            continue
+        yield Finding(one.id, one.fault is None, one.fault or one.found)
+
+
+CHECKS: Final[tuple[Callable[[Premises], Iterator[Finding]], ...]] = (_python, _java, _jars, _writable, _room, _ports, _files)

@@ -12,13 +12,15 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from hailong import settings as house
-from hailong.settings import Settings
-from ops.clock import Governor, Pace, TimeGoesBack, plan, real_now
+from hailong.domain.units import LOCAL
+from hailong.settings import SettingError, Settings
+from ops.clock import Governor, Pace, TimeGoesBack, make_clock, plan, real_now
 from ops.local import broker, jars, java, keys, readiness
 from ops.local.broker import LOOPBACK, Broker
 from ops.local.folder import DataFolder
@@ -121,6 +123,7 @@ class Stack:
         except OSError as fault:
             raise Refusal(f"The keys in {self.folder.keys} cannot be used: {fault.strerror}. Mend their rights and start again.") from fault
         self._settings = self._compose(made, clock.spec)
+        await asyncio.to_thread(self._check_files)
         self._days_per_second = clock.days_per_second
         shutil.rmtree(self.folder.progress, ignore_errors=True)  # what another life wrote
         self.folder.progress.mkdir(mode=0o700)
@@ -220,6 +223,16 @@ class Stack:
         known = {"kafka", "store", "carrier", "setup", *SITES, *(f"{role}-{slot}" for role in ROLES for slot in range(self._workers[role]))}
         if unknown := (self._parts or set()) - known:
             raise Refusal(f"There is no part {min(unknown)}. The parts are {', '.join(sorted(known))}.", wrong_use=True)
+
+    def _check_files(self) -> None:
+        """Raises Refusal for a file of the office that is wrong, where a part is wanted that goes by them."""
+        if self._parts is not None and not self._parts - {"kafka", "store", "carrier"}:
+            return
+        day = make_clock(self.settings.clock).now().astimezone(LOCAL).date()
+        try:
+            import_module("ops.given").refuse(self.settings, day)  # only here: `status` is not to wait for the adapters
+        except SettingError as fault:
+            raise Refusal(str(fault), wrong_use=True) from fault
 
     def _broker(self) -> Broker:
         folder = broker.ensure(self._home, self._progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,9 @@ PASSING: Final = frozenset(
 _TOO_FAST: Final = frozenset({202, 241, 243, 252})
 NO_DATABASE: Final = 81
 NO_TABLE: Final = 60
+_READONLY: Final = 164
+_TABLE: Final = re.compile(r"(?:table expression identifier|[Tt]able(?! expression)) ['`\"]?([A-Za-z_][\w.]*)")
+"""The table, as ClickHouse names it in its sentence on one that is not there."""
 _OURS: Final = (ProgrammingError, DataError)
 """Wrong use of the client. Every other error without a code of ClickHouse's comes from the way to it: network, proxy, start."""
 REFUSED_USER: Final = frozenset({192, 193, 194, 497, 516})
@@ -95,6 +99,26 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except (ClickHouseError, HTTPError, OSError) as e:
         raise _translate(e, doing) from e
+
+
+@contextmanager
+def asked_by_hand() -> Iterator[None]:
+    """Errors of a statement that a person typed and that may only read → Permanent where the statement is at fault, else as above."""
+    try:
+        with translated("asking ClickHouse"):
+            yield
+    except (Retryable, Permanent) as fault:
+        cause = fault.__cause__
+        code = cause.code if isinstance(cause, Error) else None
+        if code == _READONLY:
+            raise Permanent("Only statements that read are taken here. Begin with SELECT, SHOW or DESCRIBE", str(code)) from cause
+        if code == NO_TABLE:
+            found = _TABLE.search(str(cause))
+            named = f"There is no table {found.group(1)}" if found else "A table of the query does not exist"
+            raise Permanent(f"{named}. `SHOW TABLES` lists those there are", str(code)) from cause
+        if code == NO_DATABASE:
+            raise Permanent("A database of the query does not exist. `SHOW DATABASES` lists those there are", str(code)) from cause
+        raise
 
 
 def _translate(error: Exception, doing: str) -> Retryable | Permanent:

@@ -17,6 +17,8 @@ SETTLED_WITHIN: Final = timedelta(minutes=15)
 RECEIPT_AFTER: Final = timedelta(days=1)
 STRAY_AFTER: Final = timedelta(hours=1)
 LATE_AFTER: Final = timedelta(hours=1)
+TRIES: Final = 3
+"""So many tries that all came back are no passing fault."""
 _MESSAGES: Final = ("invitation", "reminder", "officers")
 _RESTING: Final = "decide"
 
@@ -31,6 +33,7 @@ class Stuck(Base):
             "overdue": self._overdue(now, real_now),
             "claimed": self._claims("claimed", t.claims.c.lease_until < real_now - SETTLED_WITHIN),
             "unknown": self._claims("unknown"),
+            "came_back": self._coming_back(),
             "no_receipt": self._without_receipt(now),
             "stray_receipts": self._count(t.receipts, t.receipts.c.applied.is_(False), t.receipts.c.at < now - STRAY_AFTER),
             "channel_off": self._slots("channel_off"),
@@ -61,6 +64,11 @@ class Stuck(Base):
         open_ = self.tools.is_open(now) and self.tools.is_open(now - OVERDUE_AFTER)
         kinds = _MESSAGES if open_ else ("officers",)
         return self._late(kinds, now, OVERDUE_AFTER)
+
+    def _coming_back(self) -> int:
+        """Messages that were not accepted, time after time, and are still to go: of one that was withdrawn the due row is done."""
+        still = sa.select(t.due.c.id).where(t.due.c.kind.in_(_MESSAGES), t.due.c.state == "waiting")
+        return self._claims("released", t.claims.c.attempts >= TRIES, t.claims.c.due_id.in_(still))
 
     def _without_receipt(self, now: datetime) -> int:
         """Handed over to a provider that reports, and nothing heard for a day."""

@@ -12,10 +12,10 @@ import pytest
 import structlog
 
 from hailong import telemetry
-from hailong.ports import Retryable
+from hailong.ports import Permanent, Retryable
 from hailong.settings import Settings
 from sinks.clickhouse.archive import Archive
-from sinks.clickhouse.connection import connect
+from sinks.clickhouse.connection import asked_by_hand, connect
 from tests.clickhouse.facts import closed
 from tests.clickhouse.room import Wire
 from tests.clickhouse.test_archive import CLOSED, DAY
@@ -62,3 +62,21 @@ def test_a_store_that_is_away_is_told_of_by_the_error_alone(settings: Settings, 
     finally:
         wire.close()
     assert [json.loads(line)["event"] for line in said.getvalue().splitlines()] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP TABLE counted", "Only statements that read are taken here. Begin with SELECT"),
+        ("SELECT * FROM nope", "There is no table nope. `SHOW TABLES` lists"),
+        ("SELECT * FROM nowhere.nope", "`SHOW DATABASES` lists"),
+    ],
+)
+def test_who_asks_by_hand_is_told_what_the_statement_does_wrong(settings: Settings, statement: str, said: str) -> None:
+    client = connect(settings)
+    with pytest.raises(Permanent) as told, asked_by_hand():
+        client.query(statement, settings={"readonly": 1})
+    assert said in told.value.reason
+    assert "igration" not in told.value.reason
+    with asked_by_hand():
+        assert ("counted",) in client.query("SHOW TABLES", settings={"readonly": 1}).result_rows

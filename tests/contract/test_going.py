@@ -224,6 +224,19 @@ def test_every_state_that_stands_still_is_counted_when_its_time_is_over_and_not_
     assert stuck(ledger, soon, soon) == {"undecided": 1, "overdue": 1, "unknown": 1, "outbox": 1}
 
 
+def test_messages_that_come_back_time_after_time_are_counted_until_they_are_withdrawn(ledger: Ledger) -> None:
+    take(ledger, act("d1", "+84900000001"))
+    decide(ledger, "d1")
+    for n in range(3):
+        assert "came_back" not in stuck(ledger), f"after {n} tries"
+        (one,) = claim(ledger)
+        settle(ledger, "released", one, reason="our own", retry_at=NOON)
+    assert stuck(ledger)["came_back"] == 1
+    with ledger.begin() as tx:
+        tx.conn.exec_driver_sql("UPDATE due SET state = 'done'")
+    assert "came_back" not in stuck(ledger)
+
+
 def test_messages_that_wait_for_their_hour_do_not_stand_still(address: str) -> None:
     ledger = again(address, is_open=lambda at: at < NOON + timedelta(hours=1))
     take(ledger, act("d1", "+84900000001"))

@@ -423,7 +423,7 @@ def test_an_export_has_what_names_the_person_their_messages_and_their_score(ledg
     assert [c["asked_at"] for c in found["contact"]] == [NOON]
     with ledger.read() as reader:
         (line,) = reader.audit()
-    assert (line.act, line.detail) == ("exported", {"kind": "phone", "dossiers": 1})
+    assert (line.act, line.detail) == ("export_asked", {"kind": "phone", "dossiers": 1})
 
 
 def test_an_export_by_the_source_s_own_id_and_of_nobody(ledger: Ledger) -> None:
@@ -449,7 +449,7 @@ def test_an_erased_person_is_found_no_more_and_what_waited_for_them_is_withdrawn
     take(ledger, act("d4", PHONE))
     assert out(ledger, "d4") is opt_out
     with ledger.read() as reader:
-        assert [e.act for e in reader.audit()] == ["erased", "exported"]
+        assert [e.act for e in reader.audit()] == ["erased", "export_asked"]
 
 
 def count_vault(tx: Tx) -> int:

@@ -70,7 +70,7 @@ def test_doctor_finds_nothing_wrong_with_free_ports_and_names_a_taken_one(
     where = ("--data", str(tmp_path / "data"), "--port-base", str(port_base))
     run("doctor", *where, "--json")
     findings = {finding["id"]: finding for finding in json.loads(capsys.readouterr().out)}
-    assert set(findings) == {"python", "java", "jars", "writable home", "writable data", "room", "ports"}
+    assert set(findings) == {"python", "java", "jars", "writable home", "writable data", "room", "ports", "rules", "messages", "prices"}
     assert findings["ports"]["ok"]
     assert findings["java"]["ok"]
     with closing(socket.create_server((LOOPBACK, port_base + 2))):

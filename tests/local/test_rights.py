@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hailong.settings import load
+from ops import rights
 from ops.cli.main import build, main
 from ops.keys import Keys
 from ops.local.refusal import Refusal
@@ -78,7 +79,42 @@ def test_a_person_gets_everything_in_a_file_of_their_own(desk: Desk) -> None:
     assert desk.run("rights", "export", "--phone", "0912000001", "--out", str(out), code=2).exception is not None
     same = json.loads(desk.run("rights", "export", "--applicant", "-", typed="s:A-7\n").stdout)
     assert [d["named"] for d in same["dossiers"]] == [one["named"]]
-    assert desk.trail() == [("exported", "contact", {"kind": kind, "dossiers": 1}) for kind in ("phone", "person")]
+    assert desk.trail() == [
+        (act, "contact", {"kind": kind, "dossiers": 1}) for kind in ("phone", "person") for act in ("export_asked", "exported")
+    ]
+
+
+def test_an_export_that_fails_leaves_no_file_and_says_only_that_it_was_asked_for(desk: Desk) -> None:
+    take(desk.ledger, act("d1", PHONE))
+    with desk.ledger.begin() as tx:
+        tx.conn.exec_driver_sql("UPDATE slots SET about = 'no JSON'")
+    out = desk.folder / "person.json"
+    told = CliRunner().invoke(
+        build(["rights"]), ["--home", str(desk.folder), "rights", "export", "--phone", "0912000001", "--out", str(out)], env=desk.env
+    )
+    assert isinstance(told.exception, json.JSONDecodeError)
+    assert not out.exists()
+    assert [act for act, _, _ in desk.trail()] == ["export_asked"]
+
+
+def test_a_file_that_the_trail_did_not_take_does_not_stay(desk: Desk) -> None:
+    take(desk.ledger, act("d1", PHONE))
+    with desk.ledger.begin() as tx:
+        tx.conn.exec_driver_sql(
+            "CREATE TRIGGER no_more BEFORE INSERT ON audit WHEN NEW.act = 'exported' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    out = desk.folder / "person.json"
+    told = CliRunner().invoke(
+        build(["rights"]), ["--home", str(desk.folder), "rights", "export", "--phone", "0912000001", "--out", str(out)], env=desk.env
+    )
+    assert told.exception is not None
+    assert not out.exists()
+
+
+def test_a_retraction_in_the_store_has_no_answers_and_does_not_break_the_export() -> None:
+    row = {"survey_id": "s", "kind": "retraction", "counted_at": NOON.replace(tzinfo=None), "answers": ""}
+    assert rights._answer(row)["answers"] == {}
+    assert rights._answer(row | {"answers": '{"q1": 4}'})["answers"] == {"q1": 4}
 
 
 def test_personal_data_is_not_written_to_a_terminal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

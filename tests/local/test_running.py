@@ -387,6 +387,35 @@ def test_a_test_message_is_written_when_it_was_taken_and_seen_when_somebody_says
 
 
 @pytest.mark.parametrize(
+    ("changed", "arguments", "said"),
+    [
+        ({"guests_file": ""}, ["--to", "0510000300"], "HAILONG_GUESTS_FILE is not set, and --guests"),
+        ({}, ["--to", "0510000300"], "guests.txt is no file. Make it, or mend HAILONG_GUESTS_FILE"),
+        ({}, [], "--to is missing"),
+    ],
+)
+def test_a_test_without_a_guest_says_where_guests_are_listed(
+    office: Office, changed: dict[str, Any], arguments: list[str], said: str
+) -> None:
+    told = Desk(office, channel_modes="sms=trial", **changed).run("message", "test", "--channel", "sms", *arguments, code=2)
+    assert said in str(told.exception)
+
+
+def test_a_slip_is_tested_without_a_guest_and_going_live_advises_so(office: Office) -> None:
+    slips = office.folder / "slips"
+    desk = Desk(office, print_dir=str(slips), guests_file="")
+    wiring = Wiring(replace(office.settings, print_dir=str(slips)))
+    (found,) = [c for c in going_live.examine(wiring, office.ledger, ["print"], Outside(office.site)) if c.id == "test-seen"]
+    assert not found.ok
+    assert "`hailong message test --channel print`, then" in found.next_step
+    told = desk.run("message", "test", "--channel", "print")
+    assert len(list(slips.glob("*.txt"))) == 1
+    desk.run("message", "seen", told.stdout.split()[3], "--by", "minh")
+    (found,) = [c for c in going_live.examine(wiring, office.ledger, ["print"], Outside(office.site)) if c.id == "test-seen"]
+    assert found.ok
+
+
+@pytest.mark.parametrize(
     "changed", [{"channel_modes": ""}, {"channel_modes": "sms=live"}, {"channel_modes": "sms=trial", "abroad_basis": ""}]
 )
 def test_a_test_goes_nowhere_while_its_channel_may_not_send(office: Office, changed: dict[str, Any]) -> None:

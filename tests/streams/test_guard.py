@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
+from hailong.domain.rulebook import RulebookError
 from hailong.events import DossierClosed
 from hailong.ports import Invalid, Retryable
 from streams.guard import ATTEMPTS, MAX_WAIT_S, Item, Raw, Refused
@@ -177,6 +179,13 @@ def test_a_fault_that_passes_costs_no_record(here: Room) -> None:
     process(here, handler, raws([closed("d1"), closed("d2")]))
     assert handler.seen == ["d1", "d2"]
     assert here.dead() == []
+
+
+def test_the_log_of_a_failing_handler_has_the_sentence_of_our_own_errors_only(here: Room) -> None:
+    with capture_logs() as logs:
+        for error in (RulebookError("book: wrong. Mend it."), ValueError("0912345678")):
+            process(here, Keeps({"d1": error}, times=1), raws([closed("d1")]))
+    assert [line.get("reason") for line in logs if line["event"] == "handler failed"] == ["book: wrong. Mend it.", None]
 
 
 def test_a_foreseen_refusal_is_put_aside_with_its_reason(here: Room) -> None:

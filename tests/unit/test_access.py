@@ -27,6 +27,9 @@ from hailong.domain.access import (
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 
 
+LONGEST = "".join(map(str, range(200)))[:200]
+
+
 @pytest.mark.parametrize(
     ("typed", "login"),
     [
@@ -42,8 +45,12 @@ def test_a_login_is_plain_letters(typed: str, login: str | None) -> None:
 @pytest.mark.parametrize(
     ("password", "why"),
     [
-        ("mười một chữ", None), ("mười một ch", "short"), ("x1y2z" * 40, None), ("x1y2z" * 40 + "!", "long"),
+        ("mười một chữ", None), ("mười một ch", "short"), (LONGEST, None), (LONGEST + "!", "long"),
         ("toi la LAN day nhe", "login"), ("aaaaaaaaaaaa", "monotonous"), ("abababababab", "monotonous"),
+        ("passwordpassword", "common"), ("passwordpassword1", "common"), ("729157291572915", "common"), ("xx8371936572", None),
+        ("Password2026!!", "common"), ("123456789012", "common"), ("1234567890123", "common"),
+        ("qwertyuiop12", "common"), ("MậtKhẩu12345", "common"), ("mat khau 2026", "common"), ("HaiLong@123456", "common"),
+        ("hoabinh123456", "common"), ("xekhachxekhachxe", "common"), ("xe khách sáng sớm", None), ("password đường về", None),
     ],
 )  # fmt: skip
 def test_a_password_is_long_and_not_the_login(password: str, why: str | None) -> None:

@@ -123,6 +123,8 @@ def test_the_portals_codes_of_channels_are_words_of_ours(channel: str | int) -> 
         ({"outcome": "lost"}, ("unknown_code", "outcome")),
         ({"dossier_code": "   "}, ("missing", "dossier_code")),
         ({"dossier_code": "9" * 65}, ("too_long", "dossier_code")),
+        ({"dossier_code": "H28\x00-1"}, ("not_a_code", "dossier_code")),
+        ({"dossier_code": "H28\n1"}, ("not_a_code", "dossier_code")),
         ({"receiving_unit_code": None}, ("missing", "receiving_unit_code")),
         ({"receiving_unit_code": "a@b.example"}, ("not_a_code", "receiving_unit_code")),
         ({"field_code": "0900012345"}, ("not_a_code", "field_code")),
