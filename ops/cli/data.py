@@ -29,7 +29,7 @@ from producers.desk import Desk
 from producers.importer import ImportOptions, bar, import_file
 from producers.mapping import load_mapping
 from producers.registry import Registrar, read_units
-from sinks.clickhouse.connection import translated
+from sinks.clickhouse.connection import asked_by_hand
 from sinks.clickhouse.queries import ClickHouseFigures
 
 _FIGURES: Final = ("unit", "n", "rate", "95 %", "ended", "asked", "reached", "answered")
@@ -269,10 +269,10 @@ def sql(ctx: typer.Context, query: str, data: Data = None, as_json: Json = False
     """Ask ClickHouse. Reading only. Tables hold echoes of facts: count distinct ids."""
     with wired(ctx, data) as w:
         try:
-            with translated("asking ClickHouse"):
+            with asked_by_hand():
                 result = w.clickhouse().query(query, settings={"readonly": 1})
         except Permanent as e:
-            raise Refusal(f"{e.reason}. Mend the query; it may only read.", wrong_use=True) from e
+            raise Refusal(f"{e.reason.rstrip('.')}. Mend the query.", wrong_use=True) from e
     rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
     if as_json:
         print_json(rows)
