@@ -34,7 +34,7 @@ def test_officers_sign_in_by_the_first_link_and_nobody_else_sees_anything(town: 
     assert town.http.get(figures).status_code == 200
     assert town.hailong("accounts", "first", code=1) == ""
     acts = [line["act"] for line in town.json("audit", "list")]
-    assert acts == ["account_made", "link_made", "link_used", "password_set", "signed_in"]
+    assert acts == ["imported", "account_made", "link_made", "link_used", "password_set", "signed_in"]
     assert town.json("audit", "verify")["passed"]
 
 
