@@ -41,11 +41,7 @@ OVERRIDES: Final[dict[str, Any]] = {
     "any_hour": False,
     "default_target": TARGET,
     "archive_within_s": 1.0,
-    "provider_back_after_s": 10,  # real time, of which a year here has little
 }
-FALLS_OUT_AFTER: Final = timedelta(days=45)
-"""So long after the start the provider of SMS refuses for a while, and the reserve carries on."""
-REFUSALS: Final = 25
 RATE: Final = 20.0
 """Days a second where nothing waits."""
 NOTICE: Final = {
@@ -80,7 +76,6 @@ class Agenda:
         self._plan = plan
         self._end = datetime.combine(plan.start + timedelta(days=plan.days), time(0), LOCAL)
         self._hand_in = _hand_ins(plan)
-        self._falls_out = datetime.combine(plan.start, time(0), LOCAL) + FALLS_OUT_AFTER
         self._answers: list[_Moment] = []
         self._known: dict[str, list[PlannedDossier]] = defaultdict(list)
         """Recipient → dossiers handed in since their last message."""
@@ -140,7 +135,6 @@ class Agenda:
             while not self.over:
                 self._busy = True
                 while self._hand_in and self._hand_in[0][0] <= self.now():
-                    await self._fall_out()
                     await self._hand(client, self._hand_in.pop(0)[1])
                 speaking = []
                 while self._answers and self._answers[0].at <= self.now():
@@ -148,14 +142,6 @@ class Agenda:
                 await asyncio.gather(*speaking)
                 self._busy = False
                 await asyncio.sleep(0.01)
-
-    async def _fall_out(self) -> None:
-        """Once, the carrier plays a provider that takes nothing more for now."""
-        if self._falls_out > self.now():
-            return
-        self._falls_out = datetime.max.replace(tzinfo=LOCAL)
-        order = {"kind": "429", "match": {"api": "twilio"}, "count": REFUSALS}
-        (await self._reader.post(f"{self._wiring.settings.carrier_url}/faults", json=[order])).raise_for_status()
 
     async def _hand(self, client: httpx.AsyncClient, dossiers: list[PlannedDossier]) -> None:
         for start in range(0, len(dossiers), 500):

@@ -272,15 +272,9 @@ class _People:
         """The first check that fails at this moment; None when the message may go. ``taken``: contacts under way."""
         if slot.outcome != "waiting":
             return slot.reason or "already_asked"
-        if slot.expires_at is not None and slot.expires_at <= now:
-            return "expired"
-        if answered:
-            return "answered"
-        mine = [self.contacts[h] for h in keys_of(slot) if h in self.contacts]
-        if any(c.opted_out_at is not None for c in mine):
-            return "opted_out"
-        if slot.reopened_at is not None:
-            return "reopened"
+        if (why := self._over(slot, now, answered)) is not None:
+            return why
+        mine = self._of(slot)
         since = now - timedelta(days=cap_days)
         asked = any(c.asked_at is not None and c.asked_by != slot.survey_id and c.asked_at > since for c in mine)
         if asked or (cap_days > 0 and not taken.isdisjoint(keys_of(slot))):
@@ -293,18 +287,25 @@ class _People:
         """The same for a reminder: whoever was asked, has not answered and still may be written to. The cap is that of their invitation."""
         if slot.outcome != "asked":
             return slot.reason or "not_asked"
+        if (why := self._over(slot, now, answered)) is not None:
+            return why
+        mine = self._of(slot)
+        if any(c.asked_by is not None and c.asked_by != slot.survey_id for c in mine) or not taken.isdisjoint(keys_of(slot)):
+            return "recently_asked"  # somebody at this number was asked about something else since
+        return self._unreachable(slot, contact, channel)
+
+    def _of(self, slot: Any) -> list[Any]:
+        return [self.contacts[h] for h in keys_of(slot) if h in self.contacts]
+
+    def _over(self, slot: Any, now: datetime, answered: bool) -> str | None:
+        """What ends every writing about a dossier, a first message or a reminder."""
         if slot.expires_at is not None and slot.expires_at <= now:
             return "expired"
         if answered:
             return "answered"
-        mine = [self.contacts[h] for h in keys_of(slot) if h in self.contacts]
-        if any(c.opted_out_at is not None for c in mine):
+        if any(c.opted_out_at is not None for c in self._of(slot)):
             return "opted_out"
-        if slot.reopened_at is not None:
-            return "reopened"
-        if any(c.asked_by is not None and c.asked_by != slot.survey_id for c in mine) or not taken.isdisjoint(keys_of(slot)):
-            return "recently_asked"  # somebody at this number was asked about something else since
-        return self._unreachable(slot, contact, channel)
+        return "reopened" if slot.reopened_at is not None else None
 
     def _unreachable(self, slot: Any, contact: Contact, channel: MessageChannel) -> str | None:
         if slot.dossier_ref not in self.entries:
