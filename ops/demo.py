@@ -30,7 +30,7 @@ from producers.registry import ALWAYS, Registrar, UnitRow
 from producers.simulator import Plan, PlannedDossier
 
 TARGET: Final = 0.87
-HANDS_IN_AT: Final = time(16)
+HANDS_IN_AT: Final = time(12)
 """Once a working day the desks hand in what ended since."""
 ANSWERS_AT: Final = (time(21),)
 """Answers come in at this moment of their day: a year has few enough of them to be over in minutes."""

@@ -48,6 +48,11 @@ class Wiring:
 
     # --- time, keys
 
+    @property
+    def time_lapse(self) -> bool:
+        """Whether the clock waits for everybody: then whoever dawdles makes a slow year."""
+        return self.settings.clock.startswith("file:")
+
     @cached_property
     def clock(self) -> Clock:
         return make_clock(self.settings.clock)

@@ -67,8 +67,7 @@ class Role:
         self.wiring = wiring
         self.role = role
         self.slot = slot
-        # In time-lapse the clock waits for everyone: a slow pulse there is a slow year.
-        self.pulse = 0.03 if wiring.settings.clock.startswith("file:") else 0.25
+        self.pulse = 0.012 if wiring.time_lapse else 0.25
         self.worker = f"{role}-{slot}"
         self.ledger = wiring.held_ledger(self.worker)
         self.broken = wiring.settings.proof_break
@@ -203,7 +202,7 @@ async def _consuming(parts: Role, settings: Settings, slot: int, progress: Progr
         kafka=settings.kafka,
         session_s=settings.kafka_session_s,
         commit_interval_s=settings.commit_interval_s,
-        within_s=settings.archive_within_s if parts.role == "archive" else 0.05,
+        within_s=settings.archive_within_s if parts.role == "archive" else 0.01 if parts.wiring.time_lapse else 0.05,
         folder=settings.data_dir / "run" / "faust",
         ack_first=breaks.die_after(settings.commit_interval_s) if settings.proof_break == "ack" else None,
     )

@@ -18,7 +18,7 @@ from streams.guard import Outbox
 
 log = structlog.get_logger("erasing")
 KIND: Final = "erase"
-AT: Final = time(2)
+AT: Final = time(0, 5)
 """Local time: nobody is written to, and the day before is over."""
 PART: Final = 200
 """So many in a transaction: a page that waits for the ledger waits milliseconds."""

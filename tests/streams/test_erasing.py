@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -81,7 +81,7 @@ def test_before_its_hour_nothing_is_asked_of_the_ledger(made: Installation, monk
     made.look(eraser)
     with monkeypatch.context() as away:
         away.setattr(made.here.ledger, "_engine", None)  # whoever asks it now fails
-        made.here.clock.at = datetime.combine(DAY + timedelta(days=1), time(1, 59, 59), NOON.tzinfo)
+        made.here.clock.at = datetime.combine(DAY + timedelta(days=1), AT, NOON.tzinfo) - timedelta(seconds=1)
         assert made.look(eraser) == [0]
         made.here.clock.move(seconds=1)
         with pytest.raises(AttributeError):
