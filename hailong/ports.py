@@ -7,7 +7,7 @@ Foreign errors are translated once, at the door of the room that talks to the fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -38,6 +38,10 @@ class Retryable(Exception):
         super().__init__(reason)
         self.reason = reason
         self.after = after
+
+
+class Barred(Retryable):
+    """A provider refuses us, whatever the message is (account, credentials, balance); surely nothing was accepted."""
 
 
 class Permanent(Exception):
@@ -331,6 +335,8 @@ class Settlement:
     retry_at: datetime | None = None
     slow: bool = False
     """The provider took longer than it may, for the choice between providers."""
+    barred: bool = False
+    """The provider refuses us, whatever the message is."""
 
 
 OptOut = Literal["recorded", "under_way", "unknown_code"]
@@ -455,8 +461,11 @@ class Transaction(Protocol):
         ...
 
     def note_outcomes(self, outcomes: Mapping[str, Sequence[str]], real_now: datetime) -> None: ...
-    def watch_providers(self, now: datetime, real_now: datetime) -> list[ProviderChanged]:
-        """Go over to a channel's reserve where its main provider refuses or drags, and back after a quiet time."""
+    def watch_providers(self, now: datetime, real_now: datetime, barred_by: Collection[str] = ()) -> list[ProviderChanged]:
+        """Go over to a channel's reserve where its main provider refuses or drags, at once where it bars us, and back after a quiet time.
+
+        What waits for its next try because the old one refused it goes on with the new one.
+        """
         ...
 
     # survey site

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -18,6 +18,7 @@ import structlog
 
 from hailong.events import AlertChanged, CaseChanged
 from hailong.ports import (
+    Barred,
     Channel,
     Claimed,
     Clock,
@@ -120,8 +121,9 @@ class Sender:
         await self.reconcile()
         await self._watch_providers()
 
-    async def _watch_providers(self) -> None:
-        changed, rows = await self._outbox.write(lambda tx: tx.watch_providers(self._clock.now(), self._real_now()))
+    async def _watch_providers(self, barred_by: Collection[str] = ()) -> None:
+        now, real = self._clock.now(), self._real_now()
+        changed, rows = await self._outbox.write(lambda tx: tx.watch_providers(now, real, barred_by))
         for change in changed:
             log.warning("provider changed", channel=change.channel, provider=change.provider, before=change.before, reason=change.reason)
         await self._outbox.publish(rows)
@@ -155,6 +157,9 @@ class Sender:
         self._ended = []
         self._tell(rows)
         self._ended = await asyncio.gather(*(self._hand_over(c) for c in claimed))
+        if barred_by := {s.claimed.provider for s in self._ended if s.barred}:
+            await self._settle()
+            await self._watch_providers(barred_by)
         return len(claimed)
 
     async def _settle(self) -> None:
@@ -227,7 +232,8 @@ class Sender:
         wait = min(timedelta(seconds=self._rules.retry_base_s * 2 ** min(c.attempts - 1, 10)), LONGEST_RETRY)
         if c.attempts >= MAX_ATTEMPTS:
             return Settlement(c, "failed", reason=f"not accepted in {MAX_ATTEMPTS} attempts: {e.reason}")
-        return Settlement(c, "released", reason=e.reason, retry_at=self._clock.now() + max(wait, timedelta(seconds=e.after)))
+        retry_at = self._clock.now() + max(wait, timedelta(seconds=e.after))
+        return Settlement(c, "released", reason=e.reason, retry_at=retry_at, barred=isinstance(e, Barred))
 
     # --- what is open
 

@@ -3,6 +3,7 @@
 ``POST /faults`` takes a list of orders and adds them; ``GET`` shows what is left, ``DELETE`` clears. Kinds:
 
 ``429``, ``500``, ``503``    refused with that status (SMTP: 450, 451, 421 at RCPT); 429 and 503 carry ``retry_after``
+``403``                      refused because of the account, which is not active (SMTP: 535)
 ``timeout_before``           not accepted, and no answer: the connection is held ``seconds``, then cut
 ``timeout_after``            accepted and in the journal, but no answer: held ``seconds``, then cut
 ``drop_receipt``             no receipts for this message
@@ -22,7 +23,7 @@ import msgspec
 
 from ops.carrier.records import ChannelName, PlannedStep
 
-Kind = Literal["429", "500", "503", "timeout_before", "timeout_after", "drop_receipt", "double_receipt", "late_receipt"]
+Kind = Literal["403", "429", "500", "503", "timeout_before", "timeout_after", "drop_receipt", "double_receipt", "late_receipt"]
 _RECEIPT_KINDS = frozenset({"drop_receipt", "double_receipt", "late_receipt"})
 
 

@@ -102,7 +102,7 @@ class GatewayApi:
         fault = self.faults.for_request("sms", sent.to, JSON)
         if fault is not None and fault.kind != "timeout_after":
             await self._broken(sent, fault)
-            headers = {} if fault.kind == "500" else {"Retry-After": str(fault.retry_after)}
+            headers = {} if fault.kind in ("403", "500") else {"Retry-After": str(fault.retry_after)}
             return web.Response(status=int(fault.kind), headers=headers, text="<html>not now</html>", content_type="text/html")
         code = _wrong(sent)
         if code:
@@ -137,7 +137,7 @@ class GatewayApi:
         fault = self.faults.for_request("sms", to, FORM)
         if fault is not None and fault.kind != "timeout_after":
             await self._broken(sent, fault)
-            headers = {} if fault.kind == "500" else {"Retry-After": str(fault.retry_after)}
+            headers = {} if fault.kind in ("403", "500") else {"Retry-After": str(fault.retry_after)}
             return web.Response(status=int(fault.kind), headers=headers, text="error")
         code = _wrong(sent)
         if code:

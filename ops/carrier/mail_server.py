@@ -19,6 +19,7 @@ from ops.carrier.receipts import Receipts
 from ops.carrier.records import Accepted, Refused
 
 _FAULT_REPLIES = {
+    "403": (535, "5.7.8 This account is not active"),
     "429": (450, "4.7.0 Too many mails at once, try again later"),
     "500": (451, "4.3.0 Something broke here, try again later"),
     "503": (421, "4.3.2 Out of service for a while"),

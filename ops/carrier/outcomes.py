@@ -47,6 +47,7 @@ _RESERVED_FAILURES = {"101": 30001, "103": 30003, "104": 30004, "105": 30005, "1
 
 _MESSAGES = {
     20003: "The account and its token do not match.",
+    20005: "The account is not active.",
     20404: "There is no such resource: {}.",
     20429: "Too many requests at once.",
     20500: "Something broke at the carrier.",
@@ -66,7 +67,7 @@ _MESSAGES = {
     21614: "'To' {} is no mobile number.",
     21617: "The body is longer than 1,600 characters.",
 }
-_STATUS = {20003: 401, 20404: 404, 20429: 429, 20500: 500, 20503: 503, 21611: 429}
+_STATUS = {20003: 401, 20005: 403, 20404: 404, 20429: 429, 20500: 500, 20503: 503, 21611: 429}
 
 
 @dataclass(frozen=True)

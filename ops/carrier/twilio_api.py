@@ -163,8 +163,8 @@ class TwilioApi:
             await self._record(form, 0, None, fault.kind)
             await asyncio.sleep(fault.seconds)
             raise Dropped
-        wrong = problem({"429": 20429, "500": 20500, "503": 20503}[fault.kind])
-        headers = {} if fault.kind == "500" else {"Retry-After": str(fault.retry_after)}
+        wrong = problem({"403": 20005, "429": 20429, "500": 20500, "503": 20503}[fault.kind])
+        headers = {} if fault.kind in ("403", "500") else {"Retry-After": str(fault.retry_after)}
         return await self._refuse(form, wrong, headers, fault.kind)
 
     async def _record(self, form: Mapping[str, str], status: int, code: int | None, fault: str | None) -> None:

@@ -322,8 +322,8 @@ async def _broken(fault: Order) -> web.Response:
     if fault.kind == "timeout_before":
         await asyncio.sleep(fault.seconds)
         raise Dropped
-    headers = {} if fault.kind == "500" else {"Retry-After": str(fault.retry_after)}
-    return _json({"error": -32 if fault.kind == "429" else -100, "message": "Not now."}, int(fault.kind), headers)
+    headers = {} if fault.kind in ("403", "500") else {"Retry-After": str(fault.retry_after)}
+    return _json({"error": {"403": -137, "429": -32}.get(fault.kind, -100), "message": "Not now."}, int(fault.kind), headers)
 
 
 def _answering(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -105,7 +105,7 @@ ENDED: Final = Query(
     GROUP BY handling_unit, month
     """,  # noqa: S608 - our own names
 )
-# bits: 1 handed over or unknown, 2 delivered, 4 handed over by e-mail, 8 failed
+# bits: 1 handed over or unknown, 2 delivered, 4 handed over by e-mail, 8 failed by e-mail (another channel may have failed before it)
 ASKED: Final = Query(
     "asked",
     f"""
@@ -114,7 +114,7 @@ ASKED: Final = Query(
     FROM (
         SELECT handling_unit, month, survey_id,
             groupBitOr(multiIf(state = 'handed_over' AND channel = 'email', 5, state IN ('handed_over', 'unknown'), 1,
-                state = 'delivered', 3, 8)) AS seen
+                state = 'delivered', 3, channel = 'email', 8, 0)) AS seen
         FROM delivery
         WHERE purpose = 'invitation' AND state IN ('handed_over', 'unknown', 'delivered', 'failed') AND {_upto()}
         GROUP BY handling_unit, month, survey_id

@@ -21,6 +21,8 @@ _KEPT: Final = timedelta(days=1)
 """So long outcomes of a minute are kept."""
 BY_HAND: Final = "by_hand"
 """Why a provider carries a channel: a person said so."""
+BARRED: Final = "barred"
+"""It refused our account or settings."""
 AUTOMATIC: Final = "automatic"
 """A person gave the choice back."""
 
@@ -110,8 +112,11 @@ class Budgeting(Base):
             old = sa.and_(t.provider_minutes.c.provider == provider, t.provider_minutes.c.minute < minute - _KEPT)
             self.conn.execute(sa.delete(t.provider_minutes).where(old))
 
-    def watch_providers(self, now: datetime, real_now: datetime) -> list[ProviderChanged]:
-        """Go over to the reserve where the main provider refuses or drags, and back after a quiet time; the changes made."""
+    def watch_providers(self, now: datetime, real_now: datetime, barred_by: Collection[str] = ()) -> list[ProviderChanged]:
+        """Go over to the reserve where the main provider refuses or drags, and back after a quiet time; the changes made.
+
+        One that bars us is left at once: the next message would fare as this one did.
+        """
         changed = []
         if any(way.reserve for way in self.tools.ways.values()):
             self._one_chooses()
@@ -119,7 +124,8 @@ class Budgeting(Base):
             if way.reserve is None or self._by_hand(channel):
                 continue
             active = self.provider_of(channel)
-            if active == way.main and (why := self._ails(way.main, real_now)) is not None:
+            why = BARRED if way.main in barred_by else self._ails(way.main, real_now)
+            if active == way.main and why is not None:
                 changed.append(self.use_provider(channel, way.reserve, why, "send", now, real_now))
             elif active == way.reserve and self._rested(channel, real_now):
                 changed.append(self.use_provider(channel, way.main, "quiet", "send", now, real_now))
@@ -153,7 +159,7 @@ class Budgeting(Base):
         return row is not None and row.reason == BY_HAND
 
     def use_provider(self, channel: MessageChannel | str, provider: str, reason: str, by: str, now: datetime, real_now: datetime) -> Any:
-        """From now on ``provider`` carries ``channel``; the fact of it goes to the outbox."""
+        """From now on ``provider`` carries ``channel``, also what waits because the other one refused it; the fact goes to the outbox."""
         self._one_chooses()
         row, before = self._provider_row(channel), self.provider_of(channel)
         version = (row.version if row is not None else 0) + 1
@@ -165,4 +171,14 @@ class Budgeting(Base):
             before=before, version=version, reason=reason, by=by, at=now,
         )  # fmt: skip
         self.put([fact], now)
+        if provider != before:
+            self._go_on_with_refused_by(before, channel, now)
         return fact
+
+    def _go_on_with_refused_by(self, provider: str, channel: str, now: datetime) -> None:
+        """Messages put off until their next try by a provider that no longer carries their channel."""
+        refused = sa.select(t.claims.c.due_id).where(t.claims.c.state == "released", t.claims.c.provider == provider)
+        waiting = sa.and_(t.due.c.state == "waiting", t.due.c.channel == channel, t.due.c.due_at > now, t.due.c.id.in_(refused))
+        for officers in (True, False):
+            mine = sa.and_(waiting, (t.due.c.kind == "officers") if officers else (t.due.c.kind != "officers"))
+            self.conn.execute(sa.update(t.due).where(mine).values(due_at=now if officers else self.tools.next_open(now)))

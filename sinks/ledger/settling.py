@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, cast
@@ -44,8 +44,10 @@ class Settling(Claiming):
         ended = [s for s in ended if s.claimed.claim_id in claims]
         if not ended:
             return
+        slots = self._slots_of(ended)
+        steps = {s.claimed.claim_id: step for s in ended if (step := self._step_of(s, slots.get(s.claimed.ref))) is not None}
         ended = [self._other_channel(s, now) for s in ended]
-        self._write_ends(ended, claims, now)
+        self._write_ends(ended, claims, steps, now)
         for s in ended:
             if s.state == "released":
                 officers = s.claimed.kind == "officers"
@@ -56,9 +58,15 @@ class Settling(Claiming):
                 self.unspend(self.local_day(claim.claimed_at), claim.price)
         to_citizens = [s for s in ended if s.claimed.kind != "officers"]
         if to_citizens:
-            self._settle_slots([s for s in to_citizens if s.claimed.kind == "invitation"], claims, now)
-            self._tell_ends(to_citizens, claims, now)
+            self._settle_slots([s for s in to_citizens if s.claimed.kind == "invitation"], slots, now)
+            self._tell_ends(to_citizens, claims, slots, steps, now)
             self._wait_for_receipts(to_citizens, now)
+
+    def _step_of(self, s: Settlement, slot: Any) -> DeliveryState | None:
+        """What the log hears of this end; None when the message only waits for its next try."""
+        if s.state != "released":
+            return cast(DeliveryState, s.state)
+        return "withdrawn" if slot is not None and s.claimed.kind == "invitation" and _reopened(slot) else None
 
     def _other_channel(self, s: Settlement, now: datetime) -> Settlement:
         """A definite refusal of one channel puts the message back for the next one the person can be reached by, if there is one."""
@@ -69,7 +77,7 @@ class Settling(Claiming):
         self.postpone(s.claimed.due_id, now, payload)
         return replace(s, state="released", retry_at=now)
 
-    def _write_ends(self, ended: Sequence[Settlement], claims: dict[str, Any], now: datetime) -> None:
+    def _write_ends(self, ended: Sequence[Settlement], claims: dict[str, Any], steps: Mapping[str, DeliveryState], now: datetime) -> None:
         b = sa.bindparam
         columns = ("state", "settled_at", "reason", "code", "seq", "provider", "provider_id", "segments")
         statement = sa.update(t.claims).where(t.claims.c.claim_id == b("b_claim")).values({c: b(f"b_{c}") for c in columns})
@@ -80,15 +88,14 @@ class Settling(Claiming):
             rows.append(
                 {
                     "b_claim": s.claimed.claim_id, "b_state": s.state, "b_settled_at": now, "b_reason": s.reason, "b_code": s.code,
-                    "b_seq": claim.seq + (s.state != "released"), "b_provider": h.provider if h else claim.provider,
+                    "b_seq": claim.seq + (s.claimed.claim_id in steps), "b_provider": h.provider if h else claim.provider,
                     "b_provider_id": h.provider_id if h else claim.provider_id, "b_segments": h.segments if h else 0,
                 }
             )  # fmt: skip
         self.conn.execute(statement, rows)
 
-    def _settle_slots(self, ended: Sequence[Settlement], claims: dict[str, Any], now: datetime) -> None:
+    def _settle_slots(self, ended: Sequence[Settlement], slots: Mapping[str, Any], now: datetime) -> None:
         """What invitations make of their dossiers; a reminder changes nothing there."""
-        slots = self._slots_of(ended)
         b = sa.bindparam
         outcome = sa.update(t.slots).where(t.slots.c.survey_id == b("b_survey")).values(outcome=b("b_outcome"), reason=b("b_reason"))
         ends = [(s, *_OUTCOME[s.state]) for s in ended]
@@ -105,25 +112,31 @@ class Settling(Claiming):
                 self.withdraw(slot, OPTED_OUT)
             elif s.state == "failed":
                 self.withdraw(slot, "undeliverable")
-            elif s.state == "released" and (slot.reason == "reopened" or slot.reopened_at is not None):
+            elif s.state == "released" and _reopened(slot):
                 self.withdraw(slot, "reopened")
 
     def _slots_of(self, ended: Sequence[Settlement]) -> dict[str, Any]:
         refs = [s.claimed.ref for s in ended]
         return {x.survey_id: x for x in self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.survey_id.in_(refs))))}
 
-    def _tell_ends(self, ended: Sequence[Settlement], claims: dict[str, Any], now: datetime) -> None:
-        slots = self._slots_of(ended)
+    def _tell_ends(
+        self,
+        ended: Sequence[Settlement],
+        claims: dict[str, Any],
+        slots: Mapping[str, Any],
+        steps: Mapping[str, DeliveryState],
+        now: datetime,
+    ) -> None:
         facts = []
         for s in ended:
-            claim, h = claims[s.claimed.claim_id], s.handover
-            if s.state != "released":
-                kept = s.state in ("handed_over", "unknown")
+            claim, h, state = claims[s.claimed.claim_id], s.handover, steps.get(s.claimed.claim_id)
+            if state is not None:
+                kept = state in ("handed_over", "unknown")
                 facts.append(
                     self.step(
-                        slots[s.claimed.ref], claim.purpose, claim.seq + 1, cast(DeliveryState, s.state), now, channel=claim.channel,
-                        provider=h.provider if h else None, segments=h.segments if h else 0, code=s.code, reason=s.reason,
-                        cost=claim.price if kept else 0,
+                        slots[s.claimed.ref], claim.purpose, claim.seq + 1, state, now, channel=claim.channel,
+                        provider=h.provider if h else claim.provider, segments=h.segments if h else 0, code=s.code,
+                        reason="reopened" if state == "withdrawn" else s.reason, cost=claim.price if kept else 0,
                     )
                 )  # fmt: skip
         self.put(facts, now)
@@ -258,6 +271,10 @@ class Settling(Claiming):
         if claim is not None:
             self.conn.execute(sa.update(t.claims).where(t.claims.c.claim_id == claim.claim_id).values(seq=claim.seq + 1))
             self.put([self.step(slot, "invitation", claim.seq + 1, "expired", now, channel=claim.channel)], now)
+
+
+def _reopened(slot: Any) -> bool:
+    return slot.reason == "reopened" or slot.reopened_at is not None
 
 
 def _whole_hour(at: datetime) -> datetime:

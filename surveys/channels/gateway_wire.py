@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import smsutil
 
-from hailong.ports import OutgoingMessage, Permanent, Retryable, UnknownOutcome
+from hailong.ports import Barred, OutgoingMessage, Permanent, Retryable, UnknownOutcome
 from surveys.channels import gateway_file as described
 from surveys.channels.gateway_file import PLACEHOLDER, Answer, Code, Gateway
 
@@ -275,7 +275,7 @@ def _meaning(told: Code, code: str | None, answer: Incoming, now: datetime) -> E
     makers: Mapping[str, Callable[[], Exception]] = {
         "permanent": lambda: Permanent(told.reason, word),
         "retry": lambda: Retryable(f"The gateway cannot take this message now (code {word})", _first(asked, told.after, _BUSY_WAIT)),
-        "settings": lambda: Retryable(
+        "settings": lambda: Barred(
             f"The gateway refuses our settings (code {word}); correct them, the messages wait", _first(told.after, _REPAIR_WAIT)
         ),
         "unknown": lambda: UnknownOutcome(f"The gateway does not tell whether it took the message (code {word})"),
@@ -294,7 +294,7 @@ def _by_status(gateway: Gateway, answer: Incoming, code: str | None, now: dateti
         return Retryable(f"The gateway {gateway.told.name} cannot take messages now (HTTP {status})", _first(asked, _BUSY_WAIT))
     if status in _OURS:
         said = f"The gateway {gateway.told.name} refuses our settings (HTTP {status}); correct them, the messages wait"
-        return Retryable(said, _first(asked, _REPAIR_WAIT))
+        return Barred(said, _first(asked, _REPAIR_WAIT))
     if 400 <= status < 500:
         return Permanent("refused", word or str(status))
     return UnknownOutcome(f"The gateway {gateway.told.name} answered what nobody described (HTTP {status}, code {word or '-'})")

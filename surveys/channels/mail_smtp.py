@@ -22,7 +22,7 @@ from typing import Any, Literal
 import aiosmtplib
 
 from hailong.events import MessageChannel
-from hailong.ports import Handover, OutgoingMessage, Permanent, Retryable, UnknownOutcome
+from hailong.ports import Barred, Handover, OutgoingMessage, Permanent, Retryable, UnknownOutcome
 from surveys.channels.places import Places
 
 
@@ -191,7 +191,7 @@ class SmtpMail:
 
     def _refusal(self, code: int, about: Literal["us", "mail"] = "mail") -> Retryable | Permanent:
         if code in _OURS or (about == "us" and code >= 500):
-            return Retryable(f"The mail relay refuses our settings (reply {code}); correct them, the mails wait", self._later)
+            return Barred(f"The mail relay refuses our settings (reply {code}); correct them, the mails wait", self._later)
         if code == _TOO_BUSY:
             return Retryable("The mail relay is out of service for a moment (reply 421)", min(self._later, 5.0))
         if code >= 500:

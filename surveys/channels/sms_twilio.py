@@ -25,7 +25,7 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from hailong.events import MessageChannel
-from hailong.ports import Handover, OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
+from hailong.ports import Barred, Handover, OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
 from surveys.channels.places import Places
 
 PROVIDER = "twilio"
@@ -261,5 +261,5 @@ def _refusal(error: TwilioRestException | TwilioServiceException) -> Retryable |
         return Retryable(f"Twilio cannot take more messages now (code {code})", _BUSY_WAIT)
     if code in OURS or status in (401, 403):
         word = OURS.get(code, "credentials")
-        return Retryable(f"Twilio refuses our settings ({word}, code {code}); correct them, the messages wait", _REPAIR_WAIT)
+        return Barred(f"Twilio refuses our settings ({word}, code {code}); correct them, the messages wait", _REPAIR_WAIT)
     return Permanent("refused", str(code or status))

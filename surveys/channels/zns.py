@@ -25,7 +25,7 @@ import aiohttp
 import msgspec
 
 from hailong.events import MessageChannel
-from hailong.ports import Handover, OutgoingMessage, Permanent, Retryable, UnknownOutcome
+from hailong.ports import Barred, Handover, OutgoingMessage, Permanent, Retryable, UnknownOutcome
 from surveys.channels.places import Places
 from surveys.channels.zns_tokens import REPAIR_WAIT, Tokens, TokenStore
 
@@ -226,7 +226,7 @@ class ZnsChannel:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             granted = _Granted()
         if not (granted.access_token and granted.refresh_token and granted.expires_in > 0):
-            raise Retryable(
+            raise Barred(
                 f"Zalo does not renew the access token (code {granted.error}). Check HAILONG_ZNS_APP_ID and HAILONG_ZNS_SECRET_FILE; if "
                 "they are right, allow the application again for the official account and write the new refresh token into the file of "
                 "HAILONG_ZNS_TOKEN_FILE. The messages wait",
@@ -270,9 +270,7 @@ def _read(status: int, octets: bytes, retry_after: str | None) -> _Answer:
     if 200 <= status < 300:
         raise UnknownOutcome(f"Zalo's answer could not be read (HTTP {status})")
     if status in _SETTINGS_STATUS or status < 400:
-        raise Retryable(
-            f"Zalo's address or our credentials are wrong (HTTP {status}); correct the settings, the messages wait", REPAIR_WAIT
-        )
+        raise Barred(f"Zalo's address or our credentials are wrong (HTTP {status}); correct the settings, the messages wait", REPAIR_WAIT)
     raise Permanent("refused", str(status))
 
 
@@ -283,7 +281,7 @@ def _refusal(error: int) -> Retryable | Permanent | UnknownOutcome:
         return Retryable(f"Zalo cannot take more messages now (code {error})", LATER[error])
     if error in OURS or error in TOKEN:
         word = OURS.get(error, "access token")
-        return Retryable(f"Zalo refuses our settings ({word}, code {error}); correct them, the messages wait", REPAIR_WAIT)
+        return Barred(f"Zalo refuses our settings ({word}, code {error}); correct them, the messages wait", REPAIR_WAIT)
     return Permanent(PERMANENT.get(error, "refused"), str(error))
 
 

@@ -423,6 +423,34 @@ def test_what_a_person_chose_stays(opened: Open) -> None:
         assert tx.provider_of("sms") == "main"
 
 
+def test_a_provider_that_bars_us_is_left_at_once_and_what_it_put_off_goes_on(opened: Open) -> None:
+    ledger = opened(**TWO, **IN_HOURS)
+    barred, lost, never = waiting(ledger, 3)
+    one, two, three = claim(ledger)
+    later = NOON + 30 * MINUTE
+    settle(ledger, "released", one, reason="our account", retry_at=later)
+    settle(ledger, "open", two)
+    with ledger.begin() as tx:
+        tx.settle([Settlement(three, "failed", reason="no such number")], NOON)
+        assert tx.watch_providers(NOON, NOON, ["smtp"]) == []
+        assert waits_until(ledger, barred) == later
+    with ledger.begin() as tx:
+        ((change),) = tx.watch_providers(NOON, NOON, ["main"])
+    assert (change.provider, change.before, change.reason) == ("reserve", "main", "barred")
+    assert [waits_until(ledger, ref) for ref in (barred, lost, never)] == [NOON, None, None]
+    assert [(c.ref, c.provider) for c in claim(ledger)] == [(barred, "reserve")]
+
+
+def test_what_a_barring_provider_put_off_goes_on_at_an_open_hour(opened: Open) -> None:
+    ledger = opened(**TWO, **IN_HOURS)
+    (barred,) = waiting(ledger, 1)
+    settle(ledger, "released", *claim(ledger), reason="our account", retry_at=TUESDAY + MINUTE)
+    night = datetime(2026, 3, 2, 23, tzinfo=LOCAL)
+    with ledger.begin() as tx:
+        tx.watch_providers(night, night, ["main"])
+    assert waits_until(ledger, barred) == TUESDAY
+
+
 def test_workers_that_see_the_same_change_a_channel_once(opened: Open) -> None:
     ledger, *workers = (opened(**TWO) for _ in range(5))
     for n in range(4):

@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from hailong.domain.ways import Way
 from hailong.events import AlertChanged, CaseChanged
-from hailong.ports import Handover, OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
+from hailong.ports import Barred, Handover, OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
 from streams.sending import MAX_ATTEMPTS, Told
 from tests.contract.build import NOON, act, decide
 from tests.streams.test_judging import alert
-from tests.streams.twins import ChannelTwin, Room, items
+from tests.streams.twins import ChannelTwin, Room, items, room
 
 DELIVERY = "survey.delivery.v1"
 
@@ -26,11 +28,11 @@ def waiting(here: Room, number: int = 1, **fields: object) -> list[str]:
     return decide(here.ledger, *refs, ask_at=here.clock.now())
 
 
-def until(here: Room, twin: ChannelTwin, done: Callable[[], bool], within: float = 5.0, **rules: float) -> None:
+def until(here: Room, twin: ChannelTwin | tuple[ChannelTwin, ...], done: Callable[[], bool], within: float = 5.0, **rules: float) -> None:
     """Let a new worker's sending run until ``done`` says so; then as long again as it takes to rest."""
 
     async def run() -> None:
-        work = asyncio.create_task(here.sender(twin, **rules).run())
+        work = asyncio.create_task(here.sender(*(twin if isinstance(twin, tuple) else (twin,)), **rules).run())
         try:
             async with asyncio.timeout(within):
                 while not done():  # noqa: ASYNC110 (what it waits for is written by threads)
@@ -90,6 +92,17 @@ def test_a_provider_s_own_wait_is_kept(here: Room) -> None:
     until(here, ChannelTwin(orders=[Retryable("slow down", after=600)]), lambda: states(here) == ["released"])
     with here.begin() as tx:
         assert tx.next_due() == NOON + timedelta(seconds=600)
+
+
+def test_a_provider_that_bars_us_is_left_at_once_and_no_message_waits_for_its_repair(template: Path, tmp_path: Path) -> None:
+    main = ChannelTwin(provider="main", orders=[Barred("our account is not active", 300.0)] * 9)
+    spare = ChannelTwin(provider="spare")
+    with room(template, tmp_path, ways={"sms": Way("main", "spare")}) as here:
+        waiting(here, 3)
+        until(here, (main, spare), lambda: len(spare.sent) == 3 and settled(here), parallel=2)
+        assert states(here) == ["handed_over"] * 3
+        assert len(main.sent) == 2, "those of the one round that was under way"
+        assert [(f.provider, f.before, f.reason) for f in here.log.facts("provider.changed.v1")] == [("spare", "main", "barred")]
 
 
 def test_after_many_refusals_it_is_given_up(here: Room) -> None:

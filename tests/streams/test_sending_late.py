@@ -175,10 +175,11 @@ def test_it_comes_back_after_a_quiet_time(here: Room) -> None:
     assert changes(here) == [("reserve", "refusals")]
     here.real += timedelta(seconds=1)
     rounds(sender(here, main, reserve), 1)
-    here.clock.move(minutes=1)
+    here.take(act("later", "+84900000099"))
+    decide(here.ledger, "later", ask_at=here.clock.now())
     rounds(sender(here, main, reserve), 1)
     assert changes(here) == [("reserve", "refusals"), ("main", "quiet")]
-    assert (len(main.sent), len(reserve.sent)) == (8, 0)
+    assert (len(main.sent), len(reserve.sent)) == (5, 4), "what was refused did not wait for the main provider"
 
 
 @pytest.mark.parametrize(

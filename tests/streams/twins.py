@@ -136,7 +136,7 @@ class Room:
         return Decider(self.outbox, self.clock, Office("test", lambda _: given, lambda day, ref, purpose: draw(ref, purpose)))
 
     def sender(self, *channels: ChannelTwin, **rules: Any) -> Sender:
-        by_name: dict[str, Any] = {c.name: c for c in channels}
+        by_name: dict[str, Any] = {name: c for c in channels for name in (c.name, c.provider)}
         return Sender(self.outbox, self.clock, lambda: self.real, by_name, compose, SendingRules(**({"poll_s": 0.01} | rules)), "w")
 
     def guard(self, handler: Handler, waits: list[float] | None = None) -> Guard:
