@@ -41,9 +41,11 @@ OVERRIDES: Final[dict[str, Any]] = {
     "any_hour": False,
     "default_target": TARGET,
     "archive_within_s": 1.0,
+    "provider_back_after_s": 2.0,  # real time, of which a day has little here
 }
 RATE: Final = 20.0
 """Days a second where nothing waits."""
+FORTNIGHT: Final = timedelta(days=14)
 NOTICE: Final = {
     "vi": (
         "Trình diễn. Công khai: quý I của huyện Lạc Sơn có 3.903 hồ sơ tiếp nhận, 2.658 hồ sơ kết thúc (báo cáo cộng lại lệch 11). "
@@ -73,9 +75,10 @@ class Agenda:
     """What the simulated people will do, and (with the ledger) whether hailong is done with what they did."""
 
     def __init__(self, plan: Plan, settings: Settings) -> None:
-        self._plan = plan
+        self._wiring = Wiring(settings)
         self._end = datetime.combine(plan.start + timedelta(days=plan.days), time(0), LOCAL)
         self._hand_in = _hand_ins(plan)
+        self._bars_us: datetime | None = datetime.combine(fortnight(plan, self._wiring) + timedelta(days=1), time(0), LOCAL)
         self._answers: list[_Moment] = []
         self._known: dict[str, list[PlannedDossier]] = defaultdict(list)
         """Recipient → dossiers handed in since their last message."""
@@ -86,7 +89,6 @@ class Agenda:
         self.thanked = 0
         self.opted_out = 0
         self._busy = True
-        self._wiring = Wiring(settings)
         self._hailong = InstallationPace(settings)
 
     # --- what the governor asks (ops.clock.Pace)
@@ -135,6 +137,7 @@ class Agenda:
             while not self.over:
                 self._busy = True
                 while self._hand_in and self._hand_in[0][0] <= self.now():
+                    await self._fall_out(client)
                     await self._hand(client, self._hand_in.pop(0)[1])
                 speaking = []
                 while self._answers and self._answers[0].at <= self.now():
@@ -142,6 +145,14 @@ class Agenda:
                 await asyncio.gather(*speaking)
                 self._busy = False
                 await asyncio.sleep(0.01)
+
+    async def _fall_out(self, client: httpx.AsyncClient) -> None:
+        """Once, the carrier plays a provider of SMS whose account is not active: the reserve carries on."""
+        if self._bars_us is None or self._bars_us > self.now():
+            return
+        self._bars_us = None
+        order = {"kind": "403", "match": {"api": "twilio"}}
+        (await client.post(f"{self._wiring.settings.carrier_url}/faults", json=[order])).raise_for_status()
 
     async def _hand(self, client: httpx.AsyncClient, dossiers: list[PlannedDossier]) -> None:
         for start in range(0, len(dossiers), 500):
@@ -180,6 +191,14 @@ class Agenda:
             self.opted_out += await opt_out(client, site, visit)
         elif planned is not None and await answer(client, site, visit, planned.reasons):
             self.thanked += 1
+
+
+def fortnight(plan: Plan, wiring: Wiring) -> date:
+    """The first of fourteen days worth a look: the first holiday after some weeks is in their middle, if there is one."""
+    earliest = plan.start + timedelta(days=10)
+    days = [earliest + timedelta(days=n) for n in range(plan.days - 10 - FORTNIGHT.days)]
+    holidays = [day for day in days if wiring.rules(day).hours.why_closed_on(day) == "holiday"]
+    return max(earliest, holidays[0] - timedelta(days=5)) if holidays else earliest
 
 
 def _hand_ins(plan: Plan) -> list[tuple[datetime, list[PlannedDossier]]]:

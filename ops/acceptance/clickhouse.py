@@ -14,7 +14,7 @@ from hailong.events import BY_NAME, Fact
 from hailong.settings import Settings
 from ops.acceptance.sample import sample
 from ops.acceptance.step import Step, must, tried
-from sinks.clickhouse import comparing, queries
+from sinks.clickhouse import comparing, costs, diary, drawing, queries
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.comparing import counted_faults, drop_scratch, make_scratch, rows_differ
 from sinks.clickhouse.connection import connect, ping, translated
@@ -22,7 +22,9 @@ from sinks.clickhouse.queries import ClickHouseFigures, Query
 from sinks.clickhouse.tables import TABLES, Table
 
 PART: Final = "clickhouse"
-QUERIES: Final = (*queries.QUERIES, *comparing.QUERIES)
+QUERIES: Final = (*queries.QUERIES, *comparing.QUERIES, *drawing.QUERIES, *costs.QUERIES, *diary.QUERIES)
+_DAYS: Final = ("first", "last", "after", "since", "day")
+"""Binds that are days, as text."""
 _BIND: Final = re.compile(r"\{(\w+):([^}]+)\}")
 _FACTS: Final = 6
 _RIGHTS: Final = (
@@ -105,15 +107,16 @@ def _rows(client: Any, table: Table) -> int:
 
 
 def _asked(client: Any, query: Query) -> str:
-    binds = {bind: _bound(kind) for bind, kind in _BIND.findall(query.sql)}
+    binds = {bind: _bound(bind, kind) for bind, kind in _BIND.findall(query.sql)}
     with translated(f"asking ClickHouse for {query.name}"):
         return f"{len(client.query(query.sql, parameters=binds).result_rows)} rows"
 
 
-def _bound(kind: str) -> Any:
+def _bound(bind: str, kind: str) -> Any:
     if kind.startswith("Array"):
         return [0, 1]
-    return "" if kind == "String" else 1
+    text = "2026-03-02" if bind in _DAYS else ""
+    return text if kind == "String" else 1
 
 
 def _figures(client: Any, there: Settings) -> str:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -20,13 +20,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dashboard.view import figures_json, question, view
 from hailong.domain.units import LOCAL
 from ops.cli.tables import print_table
-from ops.demo import OVERRIDES, RATE, Agenda, pass_year, settled, write_notice
+from ops.demo import FORTNIGHT, OVERRIDES, RATE, Agenda, fortnight, pass_year, settled, write_notice
 from ops.drawing import log_stamps, redrawn
 from ops.local.refusal import Refusal
 from ops.local.stack import Stack
 from ops.people import first_link
 from ops.wiring import Wiring
 from producers.simulator import NOTE, Plan, year
+from sinks.clickhouse.diary import changes, diary
 from sinks.clickhouse.drawing import Draws
 from sinks.clickhouse.queries import ClickHouseFigures
 
@@ -113,6 +114,7 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in outcomes["not_asked"].items())
     _say(f"{outcomes['valid']:,} dossiers ended: {outcomes['asked']:,} asked, {outcomes['waiting']:,} waiting, not asked: {reasons}.")
     _say(await asyncio.to_thread(_asked_well, wiring, plan))
+    await asyncio.to_thread(_print_fortnight, wiring, plan)
     for alert in alerts:
         _say(f"\n⚑ {alert.state}, {alert.at.astimezone(LOCAL):%d/%m/%Y}: {alert.sentence_vi}\n  {alert.sentence_en}")
     await _mail(stack, [a.unit for a in alerts if a.state == "raised"])
@@ -124,35 +126,23 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
         _say(f"{'To sign in':16} {made[1]}\n{'':16} sets the password of the login {made[0]}, once, within 24 hours")
 
 
-_SENT: Final = """
-SELECT countIf(purpose = 'invitation'), countIf(purpose = 'reminder'),
-       min(formatDateTime(toTimeZone(at, 'Asia/Ho_Chi_Minh'), '%H:%i')),
-       max(formatDateTime(toTimeZone(at, 'Asia/Ho_Chi_Minh'), '%H:%i')),
-       groupUniqArray(toDate(toTimeZone(at, 'Asia/Ho_Chi_Minh')))
-FROM delivery WHERE state = 'handed_over'
-"""
-_CHANGES: Final = "SELECT at, channel, provider, before, reason FROM provider ORDER BY at, version"
-_REPRESENTED: Final = "SELECT count() FROM decided WHERE reason = 'represented'"
-
-
 def _asked_well(wiring: Wiring, plan: Plan) -> str:
-    """How people were written to: at which hours, who stood for whom, who carried it, and whether it was drawn."""
+    """How people were written to: at which hours, who stood for whom, and whether it was drawn."""
     with closing(wiring.clickhouse()) as client:
-        invitations, reminders, earliest, latest, days = client.query(_SENT).result_rows[0]
-        changes = client.query(_CHANGES).result_rows
-        represented = client.query(_REPRESENTED).result_rows[0][0]
+        days = diary(client, plan.start, plan.start + timedelta(days=plan.days))
         month = f"{plan.start + timedelta(days=min(plan.days // 2, 90)):%Y-%m}"
         draws = Draws(client, wiring.settings.registry_id)
         made = redrawn(month, draws, log_stamps(wiring.settings.kafka), wiring.rules, wiring.clock.now())
-    closed = [day for day in days if wiring.rules(day).hours.why_closed_on(day)]
+    written = [day for day in days if day.earliest]
+    closed = [day for day in written if wiring.rules(day.on).hours.why_closed_on(day.on)]
+    standing, represented = sum(d.standing for d in days), sum(d.represented for d in days)
     lines = [
-        f"{invitations:,} invitations and {reminders:,} reminders were handed over, from {earliest} to {latest}; on Sundays and holidays: "
+        f"{sum(d.invitations for d in days):,} invitations and {sum(d.reminders for d in days):,} reminders were handed over, from "
+        f"{min(d.earliest for d in written if d.earliest)} to {max(d.latest for d in written if d.latest)}; on Sundays and holidays: "
         f"{len(closed)} days.",
-        f"{represented:,} endings are represented by another one of the same person or number, which was drawn.",
+        f"{standing:,} people with several endings in 30 days were asked later about one of them, which was drawn; it stands for "
+        f"{represented:,} others.",
     ]
-    for at, channel, provider, before, reason in changes:
-        local = at.replace(tzinfo=UTC).astimezone(LOCAL)
-        lines.append(f"{local:%d/%m/%Y %H:%M}: {channel} goes by {provider} instead of {before} ({reason}).")
     if made is not None:
         again = made.redraw
         lines.append(
@@ -160,6 +150,23 @@ def _asked_well(wiring: Wiring, plan: Plan) -> str:
             f"{len(again.differences):,} differences."
         )
     return "\n".join(lines)
+
+
+def _print_fortnight(wiring: Wiring, plan: Plan) -> None:
+    """Two weeks with a holiday, day by day."""
+    first = fortnight(plan, wiring)
+    with closing(wiring.clickhouse()) as client:
+        days = diary(client, first, first + FORTNIGHT)
+        news = changes(client, first, first + FORTNIGHT)
+    rows = []
+    for day in days:
+        hours = f"{day.earliest}–{day.latest}" if day.earliest else wiring.rules(day.on).hours.why_closed_on(day.on) or "nothing due"
+        carried = ", ".join(f"{provider} {n}" for provider, n in sorted(day.by.items()))
+        over = [f"{c.channel}: {c.provider} instead of {c.before} ({c.reason})" for c in news if c.at.astimezone(LOCAL).date() == day.on]
+        counts = (day.invitations, day.reminders, day.standing, day.represented, day.opt_outs)
+        rows.append((f"{day.on:%a %d/%m/%Y}", hours, *(f"{n:,}" if n else "" for n in counts), carried, "; ".join(over)))
+    columns = ("day", "written to", "invited", "reminded", "asked for others too", "represented", "opted out", "by", "change of provider")
+    print_table(columns, rows, title="a fortnight with a holiday")
 
 
 def _print_figures(shown: dict[str, Any]) -> None:

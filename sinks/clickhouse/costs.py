@@ -20,7 +20,8 @@ COSTS: Final = Query(
             any(delivery.segments) AS segments, any(delivery.cost) AS cost
         FROM delivery
         WHERE state IN ('handed_over', 'unknown') AND reason != 'no_receipt'
-            AND at >= toDateTime64({first:String}, 6, 'Asia/Ho_Chi_Minh') AND at < toDateTime64({after:String}, 6, 'Asia/Ho_Chi_Minh')
+            AND at >= toDateTime64(concat({first:String}, ' 00:00:00'), 6, 'Asia/Ho_Chi_Minh')
+            AND at < toDateTime64(concat({after:String}, ' 00:00:00'), 6, 'Asia/Ho_Chi_Minh')
         GROUP BY event_id
     )
     GROUP BY day, unit, channel
@@ -28,6 +29,7 @@ COSTS: Final = Query(
     """,
 )
 """A message whose receipt never came was paid when it was handed over: that step is no second one."""
+QUERIES: Final = (COSTS,)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Cost:
 
 def costs(client: Client, first: date, after: date) -> list[Cost]:
     """From the local day ``first`` up to, and without, ``after``. Raises Retryable, Permanent."""
-    binds = {"first": f"{first.isoformat()} 00:00:00", "after": f"{after.isoformat()} 00:00:00"}
+    binds = {"first": first.isoformat(), "after": after.isoformat()}
     with translated(f"asking ClickHouse for {COSTS.name}"):
         rows = client.query(COSTS.sql, parameters=binds).result_rows
     return [Cost(day, unit, channel, int(n), int(segments), int(cost)) for day, unit, channel, n, segments, cost in rows]

@@ -19,7 +19,7 @@ from ops.acceptance.clickhouse import QUERIES, examine_clickhouse, facts_of
 from ops.acceptance.ledger import STEPS, examine_ledger
 from ops.acceptance.sample import sample
 from ops.local.home import REPOSITORY
-from sinks.clickhouse import comparing, migrations, queries
+from sinks.clickhouse import migrations, queries
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.connection import connect
 from sinks.clickhouse.tables import TABLES
@@ -49,7 +49,7 @@ def test_a_clickhouse_does_everything_that_is_asked_of_it(server: str) -> None:
     steps = list(examine_clickhouse(replace(Settings(), clickhouse_url=server), name, NOW))
     assert failed(steps) == []
     told = {step.name for step in steps}
-    assert {f"question: {q.name}" for q in (*queries.QUERIES, *comparing.QUERIES)} <= told
+    assert {f"question: {q.name}" for q in QUERIES} <= told
     assert {f"facts of {topic}, each once" for topic in TABLES} <= told
     client = connect(replace(Settings(), clickhouse_url=server), without_database=True)
     assert client.command(f"EXISTS DATABASE {name}") == 0
