@@ -16,6 +16,11 @@ MAIN: Final = "twilio"
 RESERVE: Final = "gateway-json-example"
 REFUSING: Final[Sequence[Order]] = ({"kind": "429", "match": {"channel": "sms", "api": "twilio"}, "count": None, "retry_after": 1},)
 """The main provider of SMS takes nothing any more."""
+BARRING: Final[Sequence[Order]] = (
+    {"kind": "429", "match": {"channel": "sms", "api": "twilio"}, "count": 4, "retry_after": 1},
+    {"kind": "403", "match": {"channel": "sms", "api": "twilio"}, "count": None},
+)
+"""The main provider of SMS is busy, then says that our account is not active."""
 _SMS: Final = {"channel": "sms"}
 VARIOUS: Final[Sequence[Sequence[Order]]] = (
     ({"kind": "429", "match": _SMS, "count": 4},),

@@ -211,7 +211,7 @@ class Script:
 
 def storm() -> Sequence[faults.Order]:
     """What the carrier is told on the Wednesday morning."""
-    return faults.REFUSING
+    return faults.BARRING
 
 
 def _moment(day: date, at: time) -> datetime:

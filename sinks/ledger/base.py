@@ -165,14 +165,14 @@ class Base:
         return self.conn.execute(sa.select(t.due.c.id).where(_takeable(kinds, now, real_now)).limit(1)).first() is not None
 
     def _due_now(
-        self, kinds: Sequence[str], now: datetime, real_now: datetime, limit: int, but: Sequence[int] = (), without: Sequence[str] = ()
+        self, kinds: Sequence[str], now: datetime, real_now: datetime, limit: int, but: Sequence[int] = (), of: str | None = None
     ) -> list[Any]:
-        """In the order they are due; ``but`` these rows, and nothing of the channels ``without`` which it goes."""
+        """In the order they are due; ``but`` these rows, and only ``of`` this channel where one is named."""
         takeable = sa.select(t.due).where(_takeable(kinds, now, real_now))
         if but:
             takeable = takeable.where(t.due.c.id.not_in(but))
-        if without:
-            takeable = takeable.where(t.due.c.channel.not_in(without))
+        if of is not None:
+            takeable = takeable.where(t.due.c.channel == of)
         return list(self.conn.execute(self.locked(takeable.order_by(t.due.c.due_at, t.due.c.id).limit(limit), skip=True)))
 
     def take_due(self, kinds: Sequence[str], now: datetime, real_now: datetime, lease_until: datetime, limit: int) -> list[DueRow]:

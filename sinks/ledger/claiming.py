@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 import sqlalchemy as sa
@@ -78,15 +78,11 @@ class Claiming(Dossiers, Budgeting, Going):
         self._kept_back = set()
         self._live = self.live_channels()
         self._turns = {}
-        busy: set[str] = set()
-        rows: list[Any] = []
-        while len(rows) < limit:
-            found = self._due_now(kinds, now, real_now, limit - len(rows), but=[r.id for r in rows], without=sorted(busy))
-            taken, more = self._with_turns(found, real_now)
-            rows += taken
-            if not more - busy:
-                break
-            busy |= more
+        rows, busy = self._with_turns(self._due_now(kinds, now, real_now, limit), real_now)
+        # One by one: each is found by its index, however long the queue of the busy one is.
+        for channel in sorted(set(get_args(MessageChannel)) - busy) if busy else ():
+            found = self._due_now(kinds, now, real_now, limit - len(rows), but=[r.id for r in rows], of=channel)
+            rows += self._with_turns(found, real_now)[0]
         return sorted(rows, key=lambda r: (r.due_at, r.id))
 
     def _with_turns(self, rows: Sequence[Any], real_now: datetime) -> tuple[list[Any], set[str]]:

@@ -126,6 +126,7 @@ due = sa.Table(
     sa.Column("channel", sa.String),
     sa.UniqueConstraint("kind", "ref", name="uq_due_kind"),
     sa.Index("ix_due_waiting", "state", "due_at"),
+    sa.Index("ix_due_channel", "state", "channel", "due_at"),
 )
 
 claims = sa.Table(
