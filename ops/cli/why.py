@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -17,9 +18,8 @@ from ops.wiring import Wiring
 from sinks.clickhouse.drawing import Draws
 from sinks.ledger import Ledger
 from sinks.ledger.drawing import Found, History, by_code, by_refs, history, sources
+from streams.deciding import UNIT_DAYS
 from web.pages import DEFAULT, LANGUAGES
-
-_OFFICE_ONLY = "For the quality office and operations; this look stands in the audit trail. Do not publish."
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +44,7 @@ def why(
             said = told(w, Draws(client, w.settings.registry_id), way)
     sentences = Sentences(lang)
     document = sentences.document(said)
-    say(_OFFICE_ONLY)
+    say(sentences.office_only)
     print_json(document) if as_json else sys.stdout.write("".join(f"{line}\n" for line in sentences.lines(document)))
 
 
@@ -62,8 +62,9 @@ def looked_up(w: Wiring, ledger: Ledger, code: str, source: str | None, actor: s
         tx.audited(actor, "dossier_seen", f"dossier:{one.dossier_ref}" if one else "dossier:not found", {"door": "why"})
     if one is None:
         raise _not_found(found, source)
+    since = w.clock.now().date() - timedelta(days=UNIT_DAYS)
     with ledger.read() as reader:
-        return history(reader, one)
+        return history(reader, one, since)
 
 
 def _not_found(found: list[Found], source: str | None) -> Refusal:

@@ -100,7 +100,14 @@ STEPS: Final = Query(
     WHERE survey_id = {survey_id:String} ORDER BY purpose, seq, _offset LIMIT 1 BY event_id
     """,
 )
-QUERIES: Final = (DAYS, DECIDED, ENDINGS, REOPENINGS, UNITS, SEEDS, FIRST_USES, DECISIONS_OF, ENDINGS_OF, STEPS)
+CHANGES: Final = Query(
+    "changes of providers",
+    """
+    SELECT channel, before, provider, reason, at FROM provider
+    WHERE at >= parseDateTime64BestEffort({since:String}, 6, 'UTC') ORDER BY at, channel, version, _offset LIMIT 1 BY event_id
+    """,
+)
+QUERIES: Final = (DAYS, DECIDED, ENDINGS, REOPENINGS, UNITS, SEEDS, FIRST_USES, DECISIONS_OF, ENDINGS_OF, STEPS, CHANGES)
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,17 @@ class Step:
     provider: str
     code: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another provider carries a channel from a moment on; ``reason`` as the ledger has it."""
+
+    channel: str
+    before: str
+    provider: str
+    reason: str
+    at: datetime
 
 
 class Draws:
@@ -186,6 +204,11 @@ class Draws:
         """What became of the messages of a survey: invitation, then reminder, in order."""
         rows = self._rows(STEPS, survey_id=survey_id)
         return [Step(purpose, state, at.replace(tzinfo=UTC), *rest) for purpose, state, at, *rest in rows]
+
+    def changes(self, since: datetime) -> list[Change]:
+        """Every change of a channel's provider from ``since`` (aware) on, the oldest first."""
+        rows = self._rows(CHANGES, since=since.astimezone(UTC).isoformat())
+        return [Change(channel, before, provider, reason, at.replace(tzinfo=UTC)) for channel, before, provider, reason, at in rows]
 
     def _decision(self, row: Sequence[Any]) -> SurveyDecided:
         names = _names(_DECIDED)

@@ -163,7 +163,8 @@ class Claiming(Dossiers, Budgeting, Going):
                 price = self.tools.price(channel, self._turns[row.id], slot.language)
                 claim |= {"language": slot.language, "expires_at": slot.expires_at, "price": price}
                 taken.update(keys_of(slot))
-                facts.append(self.step(slot, row.kind, claim["seq"], "claimed", m.now, channel=channel, provider=claim["provider"]))
+                told = {"channel": channel, "provider": claim["provider"], **_put_back(before.get((row.ref, row.kind)), channel)}
+                facts.append(self.step(slot, row.kind, claim["seq"], "claimed", m.now, **told))
                 claimed.append((claim, self._invitation(slot, claim, contact, payload, slip_code)))
         self.put(facts, m.now)
         self._in_flight([c for _, c in claimed])
@@ -253,6 +254,11 @@ class Claiming(Dossiers, Budgeting, Going):
             about=msgspec.json.decode(slot.about, type=About),
             **more,
         )
+
+
+def _put_back(old: Any, channel: str) -> dict[str, Any]:
+    """Why the try before was put back: no fact was written of it, unless its channel refused for good and gave way to another."""
+    return {"code": old.code, "reason": old.reason} if old is not None and old.channel == channel else {}
 
 
 @dataclass(frozen=True)

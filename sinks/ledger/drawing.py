@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from hailong.domain.draw_published import PublishedSeed
+from hailong.events import DossierClosed
 from sinks.ledger import schema as t
+from sinks.ledger.dossiers import keys_of
 from sinks.ledger.reading import LedgerReader
 
 _KINDS: Final = ("seed_commit", "seed_reveal")
@@ -49,7 +52,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Sent:
-    """A message as the ledger knows it; to whom it does not say."""
+    """A message as the ledger knows it; to whom it does not say.
+
+    ``reason``, ``code``: how it ended; of one that is under way, how the try before did. ``settled_at``: the same moment's.
+    """
 
     purpose: str
     state: str
@@ -63,12 +69,31 @@ class Sent:
 
 @dataclass(frozen=True)
 class Planned:
-    """A message that waits, or waited, for its moment."""
+    """A message that waits, or waited, for its moment: of one that was put back, for its next try."""
 
     purpose: str
     at: datetime
     channel: str
     waiting: bool
+    reminds: bool = False
+    """An invitation that a reminder follows."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What a dossier that waits for its person's turn would be decided by, at this moment; to whom it belongs it does not say."""
+
+    ending: DossierClosed
+    asked_at: datetime | None
+    """The latest asking, planned or done, of this person or any of these numbers."""
+    reach: tuple[str, ...]
+    """Channels there is an address for, also those that are not set up."""
+    opted_out: bool
+    preferred: str | None
+    refused: tuple[str, ...]
+    test: bool
+    minor: bool
+    unit_endings: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +104,9 @@ class History:
     outcome: str
     reason: str | None
     rests_until: datetime | None
+    """When it is, or was, decided after its rest."""
+    rest: Rest | None
+    """None for what does not rest now."""
     expires_at: datetime | None
     reopened_at: datetime | None
     planned: tuple[Planned, ...]
@@ -111,24 +139,49 @@ def _found(reader: LedgerReader, which: sa.ColumnElement[bool]) -> list[Found]:
     return [Found(*row) for row in reader.conn.execute(slots.order_by(t.slots.c.dossier_ref))]
 
 
-def history(reader: LedgerReader, found: Found) -> History:
-    """Everything the ledger knows of a dossier but contacts and answers."""
+def history(reader: LedgerReader, found: Found, since: date) -> History:
+    """Everything the ledger knows of a dossier but contacts and answers. ``since``: endings of its unit are counted from that day on."""
     slot = reader.conn.execute(sa.select(t.slots).where(t.slots.c.dossier_ref == found.dossier_ref)).one()
     mine = sa.or_(
         sa.and_(t.due.c.kind.in_(("invitation", "reminder")), t.due.c.ref == found.survey_id),
-        sa.and_(t.due.c.kind == "decide", t.due.c.ref == found.dossier_ref, t.due.c.state == "waiting"),
+        sa.and_(t.due.c.kind == "decide", t.due.c.ref == found.dossier_ref),
     )
     due = list(reader.conn.execute(sa.select(t.due).where(mine).order_by(t.due.c.due_at, t.due.c.id)))
     claims = reader.conn.execute(sa.select(t.claims).where(t.claims.c.ref == found.survey_id).order_by(t.claims.c.claimed_at))
     answer = reader.conn.execute(sa.select(t.answers.c.seq).where(t.answers.c.survey_id == found.survey_id)).first()
+    rests = next((r for r in due if r.kind == "decide"), None)
+    waits = rests is not None and rests.state == "waiting" and slot.reason == "resting"
     return History(
         found=found,
         outcome=slot.outcome,
         reason=slot.reason,
-        rests_until=next((r.due_at for r in due if r.kind == "decide"), None),
+        rests_until=rests.due_at if rests else None,
+        rest=_rest(reader, slot, rests.payload, since) if rests is not None and waits else None,
         expires_at=slot.expires_at,
         reopened_at=slot.reopened_at,
-        planned=tuple(Planned(r.kind, r.due_at, json.loads(r.payload)["channel"], r.state == "waiting") for r in due if r.kind != "decide"),
+        planned=tuple(_planned(r) for r in due if r.kind != "decide"),
         sent=tuple(Sent(c.purpose, c.state, c.channel, c.provider, c.claimed_at, c.settled_at, c.reason, c.code) for c in claims),
         answered=answer is not None,
+    )
+
+
+def _planned(row: Any) -> Planned:
+    how = json.loads(row.payload)
+    return Planned(row.kind, row.due_at, how["channel"], row.state == "waiting", "remind_after_days" in how)
+
+
+def _rest(reader: LedgerReader, slot: Any, payload: str, since: date) -> Rest:
+    """As ``slots_for_decision`` finds it, without locking anybody."""
+    contacts = list(reader.conn.execute(sa.select(t.contacts).where(t.contacts.c.hash.in_(keys_of(slot)))))
+    asked = [at for c in contacts for at in (c.planned_at, c.asked_at) if at is not None]
+    return Rest(
+        ending=msgspec.convert(json.loads(payload)["ending"], DossierClosed, strict=False),
+        asked_at=max(asked, default=None),
+        reach=(*(("sms", "zns") if slot.phone_hash else ()), *(("email",) if slot.email_hash else ())),
+        opted_out=any(c.opted_out_at is not None for c in contacts),
+        preferred=slot.preferred,
+        refused=tuple(slot.refused.split(",")) if slot.refused else (),
+        test=slot.test,
+        minor=slot.minor,
+        unit_endings=reader.endings_since(slot.unit, since),
     )

@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from hailong.domain.draw_published import line_id
-from hailong.events import DossierClosed, DossierReopened, DrawSeed, Fact, SurveyDecided, decode, topic_of
+from hailong.events import DossierClosed, DossierReopened, DrawSeed, Fact, ProviderChanged, SurveyDecided, decode, topic_of
 from hailong.ports import Contact, DossierAct, Handover, Settlement
 from hailong.settings import Settings
 from ops.cli.draw import _sentences
-from ops.cli.why import looked_up
+from ops.cli.main import Door
+from ops.cli.why import looked_up, register
 from ops.drawing import PublicDraw, Redrawn, Stamp, redrawn
 from ops.explaining import Sentences, told
 from ops.keys import Keys
@@ -34,6 +38,7 @@ from streams.seeds import Seeds
 from tests.clickhouse.room import database
 from tests.contract.build import NOON, closed
 from tests.streams.twins import HandClock, MemoryLog, items
+from web import numbers
 
 pytestmark = pytest.mark.stack
 START = NOON.replace(hour=9)
@@ -346,7 +351,7 @@ def test_why_tells_each_rule_and_each_step_and_names_nobody(town: Town) -> None:
     assert [step["step"] for step in document["steps"]][:3] == ["planned", "claimed", "handed_over"]
     assert document["decision"]["rules_version"] == "2026-1"
     assert "asked, by the rules of version 2026-1" in text
-    assert "Invitation: handed over to twin at 19:59" in text
+    assert "Invitation: accepted by twin at 19:59" in text
     assert "There is no answer yet." in text
     survey = next(s.survey_id for s in town_slots(town) if s.dossier_ref == asked.dossier_ref)
     for secret in ("849000", survey, code):
@@ -364,6 +369,10 @@ def town_slots(town: Town) -> list[Any]:
         ("sampled_out", "is not below the share asked, 50.0%"),
         ("no_contact", "✗ There is no usable number or address."),
         ("represented", "Reason: another dossier of the same person or number is asked about instead."),
+        (
+            "represented",
+            "The dossier had to wait until 1 April 2026, because this person, or somebody with the same number, was asked on 2",
+        ),
         ("reopened", "cannot be told one by one"),
     ],
 )
@@ -384,3 +393,44 @@ def test_every_use_of_why_stands_in_the_audit_trail(town: Town) -> None:
         lines = [(line.actor, line.act, line.object) for line in reader.audit(limit=1000)][-2:]
     ref = town.ref("H28.12-260302-0001")
     assert lines == [("cli:tester", "dossier_seen", "dossier:not found"), ("cli:tester", "dossier_seen", f"dossier:{ref}")]
+
+
+def test_a_dossier_that_rests_is_held_against_every_rule_with_both_days(town: Town) -> None:
+    town.clock.at = START + timedelta(days=DAYS)
+    town.take("H28.12-260405-0009", PHONE, "X3")
+    asyncio.run(town.outbox.drain())
+    town.decide(Decider(town.outbox, town.clock, town.wiring.office))
+    document, text = why(town, "H28.12-260405-0009", "vi")
+    assert (document["outcome"], document["reason"]) == ("waiting", "resting")
+    assert [check["rule"] for check in document["checks"] if not check["passed"]] == ["cap"]
+    asked_on, until = document["rests"]["asked_on"], document["rests"]["until"]
+    assert until - asked_on == timedelta(days=30)
+    assert f"được hỏi ngày {numbers.day(asked_on, 'vi')}, nên hồ sơ chờ đến ngày {numbers.day(until, 'vi')}" in text
+    assert "Xét theo quy định đang có hiệu lực, phiên bản 2026-1:" in text
+
+
+@pytest.mark.parametrize(
+    ("lang", "header"), [("vi", "Dành cho bộ phận quản lý chất lượng"), ("en", "For the quality office and operations")]
+)
+def test_the_command_speaks_one_language_also_in_its_header(town: Town, tmp_path: Path, lang: str, header: str) -> None:
+    app = typer.Typer()
+    register(app)
+    door = Door(tmp_path, town.wiring.settings)
+    said = CliRunner().invoke(app, ["H28.12-260302-0001", "--lang", lang], obj=door)
+    assert said.exit_code == 0, said.output
+    assert said.stderr.startswith(header)
+    assert ("Hồ sơ của nguồn s" if lang == "vi" else "A dossier of the source s") in said.stdout
+
+
+def test_who_carried_a_channel_instead_is_read_from_the_log(settings: Settings) -> None:
+    changed = [
+        ProviderChanged(
+            event_id=f"sms:{n}", registry_id="test", channel="sms", provider=provider, before=before, version=n, reason=reason, by="send",
+            at=NOON + timedelta(minutes=n),
+        )
+        for n, (before, provider, reason) in enumerate([("a", "b", "barred"), ("b", "a", "quiet")])
+    ]  # fmt: skip
+    archived(settings, [*changed, changed[1]])  # an echo is no second change
+    draws = Draws(connect(settings), "test")
+    assert [(c.before, c.provider, c.reason) for c in draws.changes(NOON)] == [("a", "b", "barred"), ("b", "a", "quiet")]
+    assert [c.at for c in draws.changes(NOON + timedelta(seconds=1))] == [NOON + timedelta(minutes=1)]

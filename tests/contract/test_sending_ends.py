@@ -92,7 +92,7 @@ def test_a_definite_refusal_goes_on_to_the_next_channel_at_once(ledger: Ledger) 
     settle(ledger, "handed_over", third)
     assert claim(ledger, NOON + DAY) == []
     assert steps(ledger) == [
-        (1, "claimed", None), (2, "failed", "no such user"), (3, "claimed", None), (4, "claimed", None), (5, "failed", "no such number"),
+        (1, "claimed", None), (2, "failed", "no such user"), (3, "claimed", None), (4, "claimed", "busy"), (5, "failed", "no such number"),
         (6, "claimed", None), (7, "handed_over", None),
     ]  # fmt: skip
 

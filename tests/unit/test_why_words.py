@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from string import Formatter
 from typing import get_args
 
 import pytest
@@ -12,8 +13,9 @@ from hailong.domain.asking import REASONS, RULES, WAITING, Known, checks
 from hailong.domain.hours import Hours, midnight
 from hailong.domain.rulebook import Rules
 from hailong.events import ApplicantType, DeliveryState, DossierClosed, MessageChannel, Outcome, Purpose, SubmittedBy
+from ops.causes import Cause
 from ops.explaining import WORDS, Sentences
-from sinks.clickhouse.drawing import Step
+from ops.trying import Happened
 from tests.contract.build import closed
 from web.pages import LANGUAGES, texts
 
@@ -80,11 +82,38 @@ def test_every_state_reason_and_word_is_said(lang: str) -> None:
     assert set(REASONS) | set(WAITING) <= set(table["reasons"])
     for kind in (Outcome, ApplicantType, SubmittedBy, MessageChannel, Purpose):
         assert set(get_args(kind)) <= set(table["words"])
-    for state in (*get_args(DeliveryState), "released"):
-        said = words.step(Step("invitation", state, datetime(2026, 3, 2, 3, tzinfo=UTC), "sms", "twilio", "30006", "no_receipt"))
+    steps = {*get_args(DeliveryState), "released", "next_channel", "provider_changed", "next_try", "planned"}
+    assert steps <= set(table["steps"])
+    at = datetime(2026, 3, 2, 3, tzinfo=UTC)
+    for kind in set(table["steps"]) - {"released_many", "no_reminder", "no_reminder_unknown"}:
+        said = words.happened(Happened(kind, "invitation", at, "sms", "twilio", Cause("no_receipt", "30006"), 2, "vn", "refusals"))
         assert "{" not in said
         assert "10:00" in said
 
 
-def test_a_reason_no_list_knows_is_shown_without_numbers_and_addresses() -> None:
-    assert Sentences("en").reason("refused for 0912345678") == "refused for […]"
+def test_both_languages_say_the_same_values() -> None:
+    said = {lang: {(part, key): text for part, keys in table.items() if isinstance(keys, dict) for key, text in keys.items()}
+            for lang, table in texts(WORDS).items()}  # fmt: skip
+    for key, text in said["vi"].items():
+        if isinstance(text, str):
+            assert _asked(text) == _asked(said["en"][key]), key
+
+
+def _asked(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize(("lang", "sentence"), [("vi", "lý do chưa có lời giải thích ở đây"), ("en", "a reason that has no words here")])
+def test_a_reason_no_list_knows_is_never_shown_as_it_came(lang: str, sentence: str) -> None:
+    assert Sentences(lang).reason("refused for 0912345678") == sentence
+
+
+@pytest.mark.parametrize(
+    ("lang", "sentence"),
+    [
+        ("vi", "sau 48 lần vẫn không được nhận, lần cuối vì nhà cung cấp đang không nhận thêm tin (mã 451)"),
+        ("en", "not accepted in 48 tries, at last because the provider takes no more messages now (code 451)"),
+    ],
+)
+def test_a_message_that_was_given_up_says_how_often_and_why(lang: str, sentence: str) -> None:
+    assert Sentences(lang).cause(Cause("provider_busy", "451", 48)) == sentence
