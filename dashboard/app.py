@@ -100,6 +100,7 @@ def build_dashboard(
     notice: Mapping[str, str] | None = None,
     step: int = STEP,
     letters: messages.Rows | None = None,
+    arms: messages.Arms | None = None,
     running: operations.Operations | None = None,
     loopback_only: bool = False,
     trusted_proxies: str = "",
@@ -107,7 +108,7 @@ def build_dashboard(
     """The site.
 
     ``notice``: language → a text at the top of the page (what is public, what simulated). ``step``: figures of a unit move in steps
-    of so many answers, but for the quality office. ``letters``: the rows of ``/messages``;
+    of so many answers, but for the quality office. ``letters``: the rows of ``/messages``, ``arms`` its comparison;
     ``running``: what ``/operations`` shows. ``loopback_only``: whoever does not come
     from this very machine gets 403, signed in or not.
     """
@@ -131,7 +132,7 @@ def build_dashboard(
     if running is not None:
         routes.append(Route("/operations", gate.page(operations.page(running, gate), operations.ROLES), name="operations"))
     if letters is not None:
-        routes.append(Route("/messages", gate.page(messages.page(letters, gate.shown, pages.turned)), name="messages"))
+        routes.append(Route("/messages", gate.page(messages.page(letters, gate.shown, pages.turned, arms)), name="messages"))
     checks = [Check("clickhouse", _probe(views.ping)), Check("ledger", _probe(alerts), needed=False)]
     return assemble(routes, pages, policy=Policy(styles=pages.style_source), checks=checks, trusted_proxies=trusted_proxies)
 

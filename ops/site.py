@@ -23,7 +23,7 @@ from hailong import telemetry
 from hailong.domain.alert_sentences import listed
 from hailong.domain.units import LOCAL
 from hailong.settings import SettingError, Settings, load
-from ops import messages
+from ops import arms, messages
 from ops.drawing import PublicDraw
 from ops.people import door
 from ops.running import Running
@@ -105,6 +105,7 @@ def dashboard(wiring: Wiring, name: str) -> Starlette:
         door(ledger, s),
         notice=notice(s),
         letters=lambda: letters(wiring),
+        arms=partial(arms.report, wiring, ledger),
         running=Running(wiring, ledger),
         loopback_only=s.dashboard_loopback_only,
         trusted_proxies=s.trusted_proxies,

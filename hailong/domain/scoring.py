@@ -52,6 +52,20 @@ def wilson(satisfied: int, n: int, z: float = Z95) -> tuple[float, float]:
     return low, high
 
 
+def newcombe(k: int, n: int, other_k: int, other_n: int, z: float = Z95) -> tuple[float, float]:
+    """Interval of the difference k/n - other_k/other_n of two independent shares, (low, high) within [-1, 1]; (-1, 1) when either has
+    nobody.
+
+    Method 10 of R. G. Newcombe 1998, Statistics in Medicine 17, 873-890: the distances to the Wilson limits of each, squared and added.
+    """
+    if not n or not other_n:
+        return -1.0, 1.0
+    share, other = k / n, other_k / other_n
+    (low, high), (other_low, other_high) = wilson(k, n, z), wilson(other_k, other_n, z)
+    below, above = math.hypot(share - low, other_high - other), math.hypot(high - share, other - other_low)
+    return max(-1.0, share - other - below), min(1.0, share - other + above)
+
+
 def standing(satisfied: int, n: int, target: float) -> Standing:
     """Where a figure stands: the whole interval below the target, the whole interval at or above it, open, or too few answers."""
     if n < PRIVACY_LIMIT:

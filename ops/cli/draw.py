@@ -1,6 +1,7 @@
 """``hailong draw``: who is asked follows from published seeds, and everybody can make it again.
 
-``verify`` makes a month's decisions again from the log's facts; ``list`` is the public list of a closed day.
+``verify`` makes a month's decisions again from the log's facts; ``list`` is the public list of a closed day; ``arms`` tells what the
+experiments among those asked have shown.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Annotated, Final
 
 import typer
 
+from hailong.domain.arms import FOLLOWED, Arm, Report, sentence
 from hailong.domain.draw_published import counted, revealed_at
 from hailong.domain.redraw import FAULTS, UNCONFIRMED
 from hailong.domain.rulebook import RulebookError
+from hailong.domain.scoring import PRIVACY_LIMIT
 from hailong.ports import Permanent, Retryable
+from ops.arms import report
 from ops.cli.door import Data, Json, print_json, say, wired
 from ops.cli.tables import print_table
 from ops.drawing import PublicDraw, Redrawn, log_stamps, redrawn
@@ -32,9 +36,10 @@ _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    group = typer.Typer(no_args_is_help=True, help="The draw: make a month's decisions again; the public list of a day.")
+    group = typer.Typer(no_args_is_help=True, help="The draw: make a month's decisions again; the public list of a day; the experiments.")
     group.command("verify")(verify)
     group.command("list")(listed)
+    group.command("arms")(arms)
     app.add_typer(group, name="draw")
 
 
@@ -96,10 +101,7 @@ def listed(
     as_json: Json = False,
 ) -> None:
     """What was decided on a closed day, as it is published: no names, the line's id is a commitment."""
-    try:
-        on = date.fromisoformat(day)
-    except ValueError:
-        raise Refusal(f"--day {day}: is no day. Write it as 2026-03-02.", wrong_use=True) from None
+    on = _day("--day", day)
     with wired(ctx, data) as w:
         lines = PublicDraw(w, w.ledger("cli")).lines(on)
     if lines is None:
@@ -112,3 +114,66 @@ def listed(
         found = counted(lines)
         print_table(("reason", "lines"), [[reason, f"{n:,}"] for reason, n in found.items()], title=f"{on}: {len(lines):,} decisions")
         say("--csv and --json give every line.")
+
+
+def _day(option: str, typed: str) -> date:
+    try:
+        return date.fromisoformat(typed)
+    except ValueError:
+        raise Refusal(f"{option} {typed}: is no day. Write it as 2026-03-02.", wrong_use=True) from None
+
+
+def arms(
+    ctx: typer.Context,
+    first: Annotated[str | None, typer.Option("--from", help="first day of asking, YYYY-MM-DD (default: 90 days before the last)")] = None,
+    until: Annotated[str | None, typer.Option(help="last day of asking, YYYY-MM-DD (default: today)")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Answer rates of the arms of each experiment, with intervals, and whether they differ by more than chance.
+
+    For the quality office and operations: the public does not see it.
+    """
+    begin, end = first and _day("--from", first), until and _day("--until", until)
+    if begin and end and end < begin:
+        raise Refusal(f"--until {end}: lies before --from {begin}. Write that day or a later one.", wrong_use=True)
+    with wired(ctx, data) as w:
+        found = report(w, w.ledger("cli"), begin or None, end or None)
+    print_json(found.as_json()) if as_json else _tell_arms(found)
+
+
+def _tell_arms(found: Report) -> None:
+    for experiment in found.experiments:
+        print_table(_ARM, [_row(arm) for arm in experiment.arms], title=f"{experiment.name}:")
+        sys.stdout.write("".join(f"{sentence(d, 'en')}\n" for d in experiment.differences) + "\n")
+    for line in _about_arms(found):
+        say(line)
+
+
+_ARM: Final = ("arm", "asked", "delivered", "answered", "rate", "95% interval", "open", "unknown", "failed")
+
+
+def _row(arm: Arm) -> list[str]:
+    answers = ["hidden" if arm.hidden else "-", "-", "-"]
+    if arm.rate is not None:
+        answers = [f"{arm.answered:,}", f"{arm.rate:.1%}", f"{arm.low:.1%} to {arm.high:.1%}"]
+    return [arm.arm, f"{arm.asked:,}", f"{arm.delivered:,}", *answers, f"{arm.open:,}", f"{arm.unknown:,}", f"{arm.failed:,}"]
+
+
+def _about_arms(found: Report) -> Iterator[str]:
+    if not found.experiments:
+        step = "Name one in the rules (experiments.wording, hour, channel or link), or choose another period"
+        yield f"No experiment has an arm among those asked from {found.first} to {found.until}. {step}."
+    if found.changed:
+        on = ", ".join(map(str, found.changed))
+        yield f"Arms or shares changed on {on}: rates compare within one version of the rules only. Ask for days on one side of it."
+    if found.experiments:
+        yield from _METHOD
+
+
+_METHOD: Final = (
+    f"Asked: surely handed over, at least {FOLLOWED.days} days ago. Answered: counted within {FOLLOWED.days} days of it. Open: handed over "
+    "since then, in no rate. Unknown: perhaps handed over; failed: refused for good; neither counts as asked.",
+    "Each dossier counts for the arm that was drawn, also where it could not be followed, as when a person has no such channel.",
+    f"Hidden: fewer than {PRIVACY_LIMIT} asked, or next to such an arm. An interval holds for one comparison, looked at once.",
+)

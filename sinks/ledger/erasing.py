@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hailong.ports import Erased
 from sinks.ledger import schema as t
+from sinks.ledger.arms import ArmsKeeping
 from sinks.ledger.base import Base
 from sinks.ledger.dossiers import keys_of
 from sinks.ledger.preferring import Preferring
@@ -66,7 +67,7 @@ class ErasingReading(Base):
         return {"settled_not_yet_erased": waiting, "opted_out": sum(peppers.values()), "peppers": peppers}
 
 
-class Erasing(Preferring, ErasingReading):
+class Erasing(Preferring, ErasingReading, ArmsKeeping):
     """Erasing. ``day``: the local day on which it is done; every method but the last returns how much it did, 0 when nothing is left."""
 
     def erase(self, day: date, now: datetime, limit: int) -> int:
@@ -109,6 +110,7 @@ class Erasing(Preferring, ErasingReading):
         under_way = sa.exists().where(t.claims.c.ref == t.slots.c.survey_id, t.claims.c.state == "claimed")
         slots = list(self.conn.execute(self.locked(sa.select(t.slots).where(due, ~under_way).limit(limit))))
         if slots:
+            self.keep_arms([s.survey_id for s in slots], now)
             self.erase_slots(slots, day)
         return len(slots)
 

@@ -12,6 +12,7 @@ from hailong.events import AlertChanged, TargetChanged, UnitChanged
 from hailong.ports import Claimed
 from sinks.ledger import schema as t
 from sinks.ledger.answering import Answering
+from sinks.ledger.arms import ArmsReading
 from sinks.ledger.carrying import Carrying
 from sinks.ledger.erasing import ErasingReading
 from sinks.ledger.judging import Judging
@@ -20,7 +21,7 @@ from sinks.ledger.settling import Settling
 from sinks.ledger.stuck import Stuck
 
 
-class LedgerReader(Settling, Answering, Judging, PeopleReading, Stuck, Carrying, ErasingReading):
+class LedgerReader(Settling, Answering, Judging, PeopleReading, Stuck, Carrying, ErasingReading, ArmsReading):
     """A view of the ledger at one moment."""
 
     def outcomes(self) -> dict[str, Any]:

@@ -411,6 +411,19 @@ erasures = sa.Table(
 )
 """``key_month``: of the key it was sealed under, empty for what was not sealed."""
 
+arm_days = sa.Table(
+    "arm_days",
+    metadata,
+    sa.Column("day", Day, primary_key=True),
+    sa.Column("experiment", sa.String, primary_key=True),
+    sa.Column("arm", sa.String, primary_key=True),
+    *(
+        sa.Column(name, sa.BigInteger, nullable=False, server_default="0")
+        for name in ("asked", "delivered", "answered", "unknown", "failed")
+    ),
+)
+"""Of surveys that were erased in time, by local day of asking (sinks/ledger/arms.py)."""
+
 fake_reports = sa.Table(
     "fake_reports",
     metadata,

@@ -87,10 +87,10 @@ def test_an_arm_whose_invitations_are_all_young_has_no_rate_and_hides_nothing() 
 
 
 def test_as_json_rates_are_fractions_and_hidden_answers_null() -> None:
-    said = Report(date(2026, 3, 1), date(2026, 3, 15), date(2026, 2, 20), (), experiments([A, Tally("wording", "b", asked=3)])).as_json()
+    said = Report(date(2026, 3, 1), date(2026, 3, 15), (), experiments([A, Tally("wording", "b", asked=3)])).as_json()
     assert (said["from"], said["followed_days"], said["experiments"][0]["experiment"]) == (date(2026, 3, 1), 14, "wording")
     assert [(arm["answered"], arm["suppressed"]) for arm in said["experiments"][0]["arms"]] == [(None, True), (None, True)]
-    shown = Report(date(2026, 3, 1), date(2026, 3, 15), date(2026, 2, 20), (), experiments([A, B])).as_json()["experiments"][0]
+    shown = Report(date(2026, 3, 1), date(2026, 3, 15), (), experiments([A, B])).as_json()["experiments"][0]
     assert (shown["arms"][0]["rate"], shown["differences"][0]["beyond_chance"]) == (0.8, True)
     assert {"sentence_vi", "sentence_en"} <= set(shown["differences"][0])
 
