@@ -1,4 +1,9 @@
-"""``/operations``: what stands still, who carries messages, what they cost. For operators and administrators."""
+"""``/operations``: what stands still, who carries messages, what they cost. For operators and administrators.
+
+Money has two definitions and the page names both. **Taken**: out of a day's budget, when a message is claimed; given back when it was
+surely not accepted. **Spent**: for messages that were handed over, or may have been, whether they arrived or not, since a provider charges
+for both. Every sum but the first is money spent; on the way from one to the other are messages claimed and not settled yet.
+"""
 
 from __future__ import annotations
 
@@ -57,11 +62,12 @@ class Carrier:
     turns: float | None
     """That may go at once."""
     cost_today: int
+    """Taken from today's budget for what ``now`` was given."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Messages of a local day, receiving unit and channel; ``cost`` in đồng."""
+    """Messages of a local day, receiving unit and channel that were handed over, or may have been; ``cost``: đồng spent."""
 
     day: date
     unit: str
@@ -73,7 +79,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Money:
-    """The local day's money, in đồng; ``budget`` 0: no limit."""
+    """The local day's money, in đồng. ``spent``: taken from the budget, messages on their way included; ``budget`` 0: no limit."""
 
     spent: int
     budget: int
@@ -122,6 +128,7 @@ def page(source: Operations, gate: Gate) -> Callable[[Request], Any]:
     async def show(request: Request) -> Response:
         looked, (spent, why) = await asyncio.gather(gate.ask(source.look), asyncio.to_thread(_costs, source))
         (month, costs), lang = spent or ("", ()), gate.pages.language(request)
+        today = [c for c in costs if c.day == looked.at.astimezone(LOCAL).date()]
         return gate.shown(
             request,
             "operations.html",
@@ -136,6 +143,8 @@ def page(source: Operations, gate: Gate) -> Callable[[Request], Any]:
             by_unit=summed(costs, lambda c: (c.unit, c.channel)),
             by_day=summed(costs, lambda c: (c.day, c.channel)),
             total=summed(costs, lambda _: ""),
+            spent_today=sum(c.cost for c in today),
+            spent_by={channel: cost for channel, _, _, cost in summed(today, lambda c: c.channel)},
             local=lambda moment: moment.astimezone(LOCAL),
             turned=gate.pages.turned("/operations?"),
         )

@@ -20,7 +20,7 @@ SENDING: Final = (
 REFUSALS: Final = (
     "refused", "invalid_number", "invalid_address", "not_a_mobile_number", "recipient_is_sender", "region_not_enabled", "no_route",
     "opted_out", "blocked", "empty_text", "text_too_long", "text_not_registered", "no_zalo_account", "zalo_too_old", "cannot_receive",
-    "not_agreed", "simulated_recipient", "trial",
+    "not_agreed", "simulated_recipient", "trial", "no_price_abroad",
 )  # fmt: skip
 """Why a provider, or we for it, refuse a message for good."""
 CHECKED: Final = ("answered", "expired", "reopened", "recently_asked", "contact_erased", "no_contact", "not_asked", "already_asked")

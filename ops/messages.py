@@ -21,7 +21,9 @@ MARK: Final = "TEST"
 def setting_of(w: Wiring, day: date) -> Setting:
     """What previews are made with, by the rules of a local day. Raises ValueError for a price list that cannot be used."""
     carried = {cast(MessageChannel, channel): way.main for channel, way in w.ways.items()}
-    return Setting(w.out.prices, carried, w.settings.survey_url, w.rules(day).link_days)
+    way, gateway = w.ways.get("sms"), w.out.gateway
+    used = way is not None and gateway is not None and gateway.provider in (way.main, way.reserve)
+    return Setting(w.out.prices, carried, w.settings.survey_url, w.rules(day).link_days, gateway if used else None)
 
 
 def rows(texts: Texts, made_with: Setting, on: date) -> list[dict[str, Any]]:

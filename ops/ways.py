@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from hailong.domain.modes import Reach
 from hailong.domain.units import LOCAL
 from hailong.domain.ways import Way
 from hailong.events import MessageChannel, Purpose
-from hailong.ports import Channel, Claimed, Invalid, OutgoingMessage, Receipt, TemplateCall
+from hailong.ports import Channel, Claimed, Invalid, OutgoingMessage, Permanent, Receipt, TemplateCall
 from hailong.settings import SettingError, Settings
 from ops.clock import real_now
 from ops.reaching import PRINT, SMTP, TWILIO, ZNS, Gate, Gated, guest_list, reach_of, simulated
@@ -29,6 +29,12 @@ from surveys.wording import office
 
 PRICES: Final = Path(__file__).parent / "rules" / "prices.toml"
 T = TypeVar("T")
+
+
+class Price(Protocol):
+    """(channel, provider, language, number or address) → đồng. Without a number: one at home."""
+
+    def __call__(self, channel: str, provider: str, language: str, to: str | None = None) -> int: ...
 
 
 def secret(path: str) -> str:
@@ -201,13 +207,23 @@ class Ways:
             cast(Purpose, c.kind), c.channel, c.language, url=url, stop_url=f"{url}/stop", until=_last_day(c), on=_day(c.claimed_at),
             arm=c.arms.get("wording", "a"), link_free=c.arms.get("link") == "link_free", slip_code=c.slip_code,
         )  # fmt: skip
-        to = c.contact and (c.contact.email if c.channel == "email" else c.contact.phone)
+        to = None if c.contact is None else c.contact.email if c.channel == "email" else c.contact.phone
+        self._refuse_unpriced(c, to)
         token = c.slip_code or code if said.link_free else code  # what stands in the text, so that a provider's list can be searched
         template = TemplateCall(said.approval or said.template_version, dict(said.data)) if c.channel == "zns" else None
         return OutgoingMessage(
             c.claim_id, c.channel, to or "", said.subject, said.text, said.html, token, self._callback(c), f"{url}/stop", c.language,
             template=template,
         )  # fmt: skip
+
+    def _refuse_unpriced(self, c: Claimed, to: str | None) -> None:
+        """Raises Permanent for a number of a country its provider states no price for; the next channel is tried then."""
+        if c.channel in pricing.BY_NUMBER and pricing.abroad(to) is not None:
+            try:
+                self.prices.price(c.channel, c.provider, to, 1, _day(c.claimed_at))
+            except Invalid as none:
+                if none.reason == pricing.NO_PRICE_ABROAD:
+                    raise Permanent(none.reason) from none
 
     def _callback(self, c: Claimed) -> str | None:
         """Where the provider of this message reports what became of it."""
@@ -229,27 +245,36 @@ class Ways:
         path = Path(self._s.prices_file) if self._s.prices_file else PRICES
         return given("HAILONG_PRICES_FILE", path, lambda: pricing.prices(path))
 
-    def price(self, day: date) -> Callable[[str, str, str], int]:
-        """(channel, provider, language) → the most a message may cost on a local day, in đồng: what a budget sets aside before the text
-        is made. An unknown price is 0 without a budget, and more than the day has with one: such messages wait, and nothing else does."""
+    def price(self, day: date) -> Price:
+        """The most a message may cost on a local day: what a budget sets aside before the text is made. An unknown price is 0 without a
+        budget, and more than the day has with one: such messages wait, and nothing else does. Where only the price abroad is missing it is
+        0: ``compose`` refuses the message."""
         return self._price(day)
 
     @cached_property
-    def _price(self) -> Callable[[date], Callable[[str, str, str], int]]:
+    def _price(self) -> Callable[[date], Price]:
         @lru_cache(maxsize=8)
-        def of_day(day: date) -> Callable[[str, str, str], int]:
+        def of_day(day: date) -> Price:
             @lru_cache(maxsize=256)
-            def most(channel: str, provider: str, language: str) -> int:
-                way = cast(MessageChannel, channel)
-                try:
-                    return self.prices.price(way, provider, None, self.texts.most_segments(way, language, day), day)
-                except Invalid:
-                    budget = self._s.daily_budget
-                    return budget + 1 if budget > 0 else 0
+            def at_home(channel: str, provider: str, language: str) -> int:
+                return self._most(channel, provider, language, None, day)
+
+            def most(channel: str, provider: str, language: str, to: str | None = None) -> int:
+                if channel in pricing.BY_NUMBER and pricing.abroad(to) is not None:  # rare, and no number is kept in memory
+                    return self._most(channel, provider, language, to, day)
+                return at_home(channel, provider, language)
 
             return most
 
         return of_day
+
+    def _most(self, channel: str, provider: str, language: str, to: str | None, day: date) -> int:
+        way = cast(MessageChannel, channel)
+        try:
+            return self.prices.price(way, provider, to, self.texts.most_segments(way, language, day), day)
+        except Invalid as unknown:
+            budget = self._s.daily_budget
+            return budget + 1 if budget > 0 and unknown.reason != pricing.NO_PRICE_ABROAD else 0
 
 
 def _day(at: datetime) -> date:

@@ -103,7 +103,7 @@ class Wiring:
             next_open=self.next_open,
             may_leave=lambda channel, provider, live: self.out.may_leave(channel, provider, live),
             welcome=lambda channel, to: self.out.welcome(channel, to),
-            price=lambda channel, provider, language: self.out.price(self._day(self.clock.now()))(channel, provider, language),
+            price=lambda channel, provider, language, to: self.out.price(self._day(self.clock.now()))(channel, provider, language, to),
             slip_hash=self.keyed.slip_hash,
             cap_days=lambda at: self.rules(self._day(at)).cap_days,
             ways=self.ways,

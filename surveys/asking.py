@@ -17,7 +17,7 @@ from surveys.form_state import FormState, Sealer
 from surveys.guessing import Guard
 from surveys.keeping import Keeper
 from surveys.records import Records
-from surveys.showing import Showing
+from surveys.showing import AGAIN, Showing
 from surveys.wording import Library
 
 FIELD = "form"
@@ -67,11 +67,12 @@ class Asking:
         lang = self._showing.language(request, slot.language)
         if slot.expires_at is not None and self._clock.now() >= slot.expires_at:
             return self._showing.expired(lang, slot.expires_at, slot.desk)
-        if slot.answered:
-            return self._showing.thanks(code, lang, already=True)
-        return self._showing.form(code, self._first(code, slot, lang), self._library.current.pages[0])
+        stands = slot.answered or self._keeper.kept_lately(slot.survey_id)
+        if stands and AGAIN not in request.query_params:
+            return self._showing.already(code, lang)
+        return self._showing.form(code, self._first(code, slot, lang, again=stands), self._library.current.pages[0])
 
-    def _first(self, code: str, slot: SlotForAnswer, lang: str) -> FormState:
+    def _first(self, code: str, slot: SlotForAnswer, lang: str, *, again: bool) -> FormState:
         asked = self._library.current
         return FormState(
             survey_id=slot.survey_id,
@@ -85,6 +86,7 @@ class Asking:
             page=asked.pages[0].number,
             desk=slot.desk,
             ended_on=slot.ended_on,
+            again=again,
         )
 
     async def show_next(self, request: Request) -> Response:
@@ -106,7 +108,7 @@ class Asking:
         except Invalid:
             code = links.parse(request.path_params["code"]) or ""
             return RedirectResponse(f"/{code}", 303)
-        return self._showing.thanks(code, self._spoken(request, state), already=False, sealed=sealed)
+        return self._showing.thanks(code, self._spoken(request, state), sealed, again=state.again)
 
     async def take(self, request: Request) -> Response:
         """``POST /{code}``: 303 when kept; 422 with what is wrong; 400, 410, 503 with what to do."""

@@ -36,6 +36,8 @@ class FormState(msgspec.Struct, frozen=True, array_like=True):
     desk: str
     ended_on: date
     seen: dict[str, Any] = {}
+    again: bool = False
+    """An answer stood when the form was shown."""
 
 
 class Sealer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -12,6 +12,8 @@ from hailong.ports import AsyncPublisher, Retryable
 from surveys.spool import Spool
 
 Kept = Literal["acknowledged", "spooled"]
+REMEMBERED: Final = 10_000
+"""Answered surveys that a process remembers, the latest ones."""
 
 
 class Keeper:
@@ -24,12 +26,21 @@ class Keeper:
         self._kept = Counter("hailong_survey_answers", "answers kept, by way", ["way"], registry=counters)
         Gauge("hailong_survey_spool_bytes", "bytes in this worker's spool", registry=counters).set_function(lambda: spool.waiting)
         self._draining: asyncio.Task[None] | None = None
+        self._lately: dict[bytes, None] = {}
 
     async def keep(self, record: Record) -> Kept:
         """Raises Retryable when neither would take it: then nothing was promised."""
         way = await self._keep(record)
         self._kept.labels(way).inc()
+        self._lately.pop(record.key, None)
+        self._lately[record.key] = None
+        if len(self._lately) > REMEMBERED:
+            del self._lately[next(iter(self._lately))]
         return way
+
+    def kept_lately(self, survey_id: str) -> bool:
+        """Whether this process kept an answer of a survey: the ledger knows of it only once it is counted."""
+        return survey_id.encode() in self._lately
 
     async def _keep(self, record: Record) -> Kept:
         # What waits goes first: the pages of one form stay in order, and nobody waits for a log known to be away.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -11,7 +11,8 @@ from hailong.domain import links
 from hailong.events import MessageChannel, Purpose
 from hailong.ports import Invalid
 from surveys import pricing
-from surveys.pricing import PriceList
+from surveys.channels.gateway_file import PLACEHOLDER, Gateway, strings
+from surveys.pricing import BY_NUMBER, Counted, PriceList, Tariff
 from surveys.templates import APPROVED_BY_OTHERS, Template
 from surveys.texts import Rendered, Texts
 from web.pages import DEFAULT
@@ -45,12 +46,14 @@ class Preview:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a preview is made with. ``providers``: who carries each channel; one that nobody carries has no price."""
+    """What a preview is made with. ``providers``: who carries each channel; one that nobody carries has no price. ``gateway``: the
+    description of the one that carries SMS, as main provider or as reserve."""
 
     prices: PriceList
     providers: Mapping[MessageChannel, str]
     survey_url: str
     link_days: int
+    gateway: Gateway | None = None
 
 
 def previews(texts: Texts, setting: Setting, on: date) -> list[Preview]:
@@ -76,14 +79,15 @@ def _shown(texts: Texts, template: Template, setting: Setting, on: date) -> Prev
     warnings: list[str] = []
     try:
         message = rendered(texts, template, setting.survey_url, until)
-        subject, text = message.subject, message.text
+        subject, text, said = message.subject, message.text, message.data
     except Invalid as fault:
-        subject, text = template.subject, template.skeleton
+        subject, text, said = template.subject, template.skeleton, {}
         warnings.append(f"{fault}: {fault.detail}")
     count = pricing.counted(text)
     is_sms = template.channel == "sms"
     if is_sms:
         warnings += [str(odd) for odd in count.odd]
+        warnings += [] if setting.gateway is None else _of_gateway(setting.gateway, count, said.get("brand"))
     provider = setting.providers.get(template.channel, "")
     segments = count.segments if is_sms else 0
     price, note = _price(setting, template.channel, provider, segments, on)
@@ -97,13 +101,42 @@ def _shown(texts: Texts, template: Template, setting: Setting, on: date) -> Prev
 
 
 def _price(setting: Setting, channel: MessageChannel, provider: str, segments: int, on: date) -> tuple[int | None, str]:
-    """The price to the dearest operator, and where it is from; None, and why."""
+    """The price to the dearest operator at home, and where it is from, with what holds abroad; None, and why."""
     if not provider:
         return None, f"Nobody carries {channel} in these settings."
     try:
-        return setting.prices.price(channel, provider, None, segments, on), setting.prices.tariff(channel, provider, on).source
+        tariff = setting.prices.tariff(channel, provider, on)
+        return setting.prices.price(channel, provider, None, segments, on), tariff.source + _abroad(tariff, segments)
     except Invalid as unknown:
         return None, unknown.detail
+
+
+def _abroad(tariff: Tariff, segments: int) -> str:
+    if tariff.channel not in BY_NUMBER:
+        return ""
+    if not tariff.abroad:
+        return "; no price for numbers abroad, which it does not write to"
+    return f"; to numbers abroad up to {max(tariff.abroad.values()) * tariff.times(segments):,} đ"
+
+
+def _of_gateway(gateway: Gateway, count: Counted, brand: str | None) -> Iterator[str]:
+    """What of a text a described gateway may not carry as it stands."""
+    send, name = gateway.told.send, gateway.provider
+    leaves = [*strings(send.fields, "fields"), *strings(send.headers, "headers")]
+    words = {word for _, leaf in leaves if isinstance(leaf, str) for word in PLACEHOLDER.findall(leaf)}
+    longest = send.longest if count.encoding == "GSM-7" else send.longest_unicode
+    if longest is not None and count.letters > longest:
+        yield f"{name} takes {longest} letters in {count.encoding} by its description, and this text has {count.letters}. Shorten it."
+    if count.encoding == "UCS-2" and longest is None and "unicode" not in words:
+        yield (
+            f"{name} is not told that this text needs UCS-2: no field of its description carries {{unicode}}. Look into its manual how it "
+            "knows, and state send.longest_unicode, or take the text without diacritics."
+        )
+    if brand is not None and "brand" in words and brand != send.brand:
+        yield (
+            f"the text names {brand} and {name} sends as {send.brand}: send.brand of its description. Make both the registered name, or "
+            "operators may refuse the message."
+        )
 
 
 def _rank(language: str) -> tuple[int, str]:

@@ -1,11 +1,13 @@
 """What a message costs: segments as the network counts them (GSM 03.38 with its extension, UCS-2, concatenation), prices as dated data.
 
 The price list is a file; it knows each provider's price by operator, and which operator a number's prefix was given to. Numbers may be
-taken along to another operator, so a price by prefix is an estimate: what is charged is known from the provider's receipt.
+taken along to another operator, so a price by prefix is an estimate: what is charged is known from the provider's receipt. A number of
+another country has the price stated for its prefix or for ``other``; where neither is, there is none, and never that of a number at home.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +28,14 @@ _INSTEAD: Final = {
     "\u202f": " ", "\u200b": "", "\ufeff": "", "đ": "d", "Đ": "D", "`": "'", "•": "-",
 }  # fmt: skip
 _LONGEST_PREFIX: Final = 4
+BY_NUMBER: Final[frozenset[MessageChannel]] = frozenset({"sms", "zns"})
+"""Channels that reach people by their number."""
+HOME: Final = "+84"
+OTHER: Final = "other"
+"""Among prices abroad: every prefix that is not named."""
+NO_PRICE_ABROAD: Final = "no_price_abroad"
+"""Why a provider has no price for a number: no country's but our own is stated."""
+_ABROAD: Final = re.compile(r"\+[1-9]\d{0,6}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,10 @@ def _instead(letter: str) -> str:
 
 
 class Tariff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one provider takes from the local day ``valid_from`` on, in đồng; ``default`` holds for operators that are not named."""
+    """What one provider takes from the local day ``valid_from`` on, in đồng; ``default`` holds for operators that are not named.
+
+    ``abroad``: prefix (``+82``) or ``other`` → price. A country without either is not written to by this provider.
+    """
 
     channel: MessageChannel
     provider: str
@@ -94,6 +107,22 @@ class Tariff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     default: int
     operators: dict[str, int] = {}
+    abroad: dict[str, int] = {}
+
+    def at_home(self, operator: str | None) -> int:
+        """For a number of Viet Nam, the dearest operator's where it is not known."""
+        if operator is None:
+            return max(self.default, *self.operators.values()) if self.operators else self.default
+        return self.operators.get(operator, self.default)
+
+    def at(self, number: str) -> int | None:
+        """For a number of another country, by the longest prefix that is stated; None where none fits."""
+        fitting = [prefix for prefix in self.abroad if prefix != OTHER and number.startswith(prefix)]
+        return self.abroad.get(max(fitting, key=len, default=OTHER))
+
+    def times(self, segments: int) -> int:
+        """How many times the price a message of so many segments costs."""
+        return max(segments, 1) if self.per == "segment" else 1
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,16 +138,21 @@ class PriceList:
     prefixes: dict[str, str]
 
     def price(self, channel: MessageChannel, provider: str, to_prefix: str | None, segments: int, on: date) -> int:
-        """What a message of so many segments costs on a local day, in đồng; the dearest operator's where the number is not known.
+        """What a message of so many segments costs on a local day, in đồng; at home the dearest operator's where the number is not known.
 
-        ``to_prefix``: the number or its beginning, ``+8498…`` or ``098…``. Raises Invalid ``price_unknown``: a budget that does not know
-        a price must not be spent.
+        ``to_prefix``: the number or its beginning, ``+8498…``, ``098…``, ``+82…``; None: a number at home. Raises Invalid
+        ``price_unknown`` or ``no_price_abroad``: a budget that does not know a price must not be spent.
         """
         found = self.tariff(channel, provider, on)
-        operator = self.operator(to_prefix) if to_prefix else None
-        dearest = max(found.default, *found.operators.values()) if found.operators else found.default
-        each = dearest if operator is None else found.operators.get(operator, found.default)
-        return each * (max(segments, 1) if found.per == "segment" else 1)
+        number = abroad(to_prefix)
+        each = found.at(number) if number else found.at_home(self.operator(to_prefix) if to_prefix else None)
+        if each is None:
+            told = (
+                f"{provider} has no price for numbers of that country. State one in its [[tariffs]], as abroad = {{ other = … }}; until "
+                "then it writes to none of them."
+            )
+            raise Invalid(NO_PRICE_ABROAD, "prices", told)
+        return each * found.times(segments)
 
     def tariff(self, channel: MessageChannel, provider: str, on: date) -> Tariff:
         """The tariff in force. Raises Invalid ``price_unknown``."""
@@ -136,6 +170,19 @@ class PriceList:
         if number.strip().startswith("+84") or (digits.startswith("84") and not number.strip().startswith("0")):
             digits = "0" + digits[2:]
         return next((self.prefixes[digits[:n]] for n in range(_LONGEST_PREFIX, 1, -1) if digits[:n] in self.prefixes), None)
+
+
+def abroad(number: str | None) -> str | None:
+    """A number of another country as ``+`` and its digits; None for one of Viet Nam, and for None.
+
+    What begins with neither ``+``, 0 nor 84 is taken for one of another country, too: it is surely no mobile number at home.
+    """
+    digits = "".join(c for c in number or "" if c.isdigit())
+    if (number or "").strip().startswith("00"):
+        digits = digits[2:]
+    elif digits.startswith("0"):
+        return None
+    return None if not digits or digits.startswith(HOME[1:]) else f"+{digits}"
 
 
 def prices(path: Path) -> PriceList:
@@ -162,7 +209,10 @@ def _check(file: str, where: str, tariff: Tariff, read: _File) -> None:
         raise ValueError(f"{file}: {where}.operators.{strange[0]}: no such operator. Name it in [operators] with its prefixes.")
     if len(twins) > 1:
         raise ValueError(f"{file}: {where}: a second tariff of {tariff.provider} from {tariff.valid_from}. Give it another day.")
-    if min([tariff.default, *tariff.operators.values()]) < 0:
+    for prefix in tariff.abroad:
+        if prefix != OTHER and (not _ABROAD.fullmatch(prefix) or prefix.startswith(HOME)):
+            raise ValueError(f"{file}: {where}.abroad.{prefix}: no prefix of another country like +82, nor other. Mend it there.")
+    if min([tariff.default, *tariff.operators.values(), *tariff.abroad.values()]) < 0:
         raise ValueError(f"{file}: {where}: a price below zero. Prices are in đồng, 0 or more.")
     if not tariff.source.strip():
         raise ValueError(f"{file}: {where}.source: empty. Say from which contract or list the price is.")

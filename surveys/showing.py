@@ -20,6 +20,8 @@ from web import language, numbers
 from web.pages import DEFAULT, LANGUAGES, Pages
 
 FOLDER: Final = Path(__file__).parent / "pages"
+AGAIN: Final = "again"
+"""In the address of a form for whoever wants to answer again."""
 Picked = Mapping[str, Sequence[str]]
 """Question id → what is ticked in its form."""
 
@@ -43,7 +45,8 @@ class Showing:
         """A page of the questionnaire; with ``fault``, what is wrong stands at the top and at its field, and what was picked stays."""
         words = self.pages.words[state.language]
         sealed = self._sealer.seal(state)
-        address = f"/{code}?" if page.number == 1 else f"/{code}/next?f={sealed}&"
+        first = f"/{code}?{AGAIN}=1&" if state.again else f"/{code}?"
+        address = first if page.number == 1 else f"/{code}/next?f={sealed}&"
         questions = [_asked(q, state, (picked or {}).get(q.id, ()), fault, words) for q in page.questions]
         problem = None if fault is None else _problem(fault, words, questions)
         return self.pages.respond(
@@ -58,13 +61,18 @@ class Showing:
             na=NOT_APPLICABLE,
             desk=state.desk,
             ended_on=state.ended_on,
+            again=state.again,
             turned=self.pages.turned(address),
         )
 
-    def thanks(self, code: str, lang: str, *, already: bool, sealed: str = "") -> Response:
-        """Thanks: for an answer just kept, or for one given before. It never shows what was answered."""
-        address = f"/{code}/thanks?f={sealed}&" if sealed else f"/{code}?"
-        return self.pages.respond("thanks.html", lang, code=code, already=already, turned=self.pages.turned(address))
+    def thanks(self, code: str, lang: str, sealed: str, *, again: bool) -> Response:
+        """Thanks for an answer just kept, ``again``: after one that stood. It never shows what was answered."""
+        return self.pages.respond("thanks.html", lang, code=code, again=again, turned=self.pages.turned(f"/{code}/thanks?f={sealed}&"))
+
+    def already(self, code: str, lang: str) -> Response:
+        """An answer stands: what that means, what another one would change, and the way to it. It never shows what was answered."""
+        again = f"/{code}?{AGAIN}=1&lang={lang}"
+        return self.pages.respond("already.html", lang, code=code, again=again, turned=self.pages.turned(f"/{code}?"))
 
     def stop(self, code: str, lang: str, *, failed: bool = False) -> Response:
         """The page with the one button; with ``failed``, why nothing was noted."""

@@ -1,6 +1,7 @@
 """``/{code}/stop``: no more messages; ``/{code}/start``: messages again, which only the holder of the link can choose.
 
-Committed to the ledger before the page confirms; an unknown code is told the same.
+Committed to the ledger before the page confirms. Whatever could have been meant as a code is told the same, whether it is one, was one,
+or was cut short on its way: nobody learns here which codes exist.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from surveys.showing import Showing
 
 ONE_CLICK: Final = ("List-Unsubscribe", "One-Click")
 """What a mail program posts on its own button (RFC 8058)."""
+NOBODYS: Final = links.ALPHABET[: max(links.LENGTHS.values())]
+"""Looked up for what was meant as a code and can be none, so that it takes the same way as one that is unknown."""
 
 
 class Stopping:
@@ -36,19 +39,19 @@ class Stopping:
 
     async def show(self, request: Request) -> Response:
         """``GET``: looks nothing up, so it says the same for every code."""
-        lang, code = self._showing.language(request), links.parse(request.path_params["code"])
+        lang, code = self._showing.language(request), links.typed(request.path_params["code"])
         return self._showing.stop(code, lang) if code else self._showing.unknown(lang)
 
     async def take(self, request: Request) -> Response:
         """``POST``, from the button or from a mail program: 200 once committed, 503 when it could not be."""
-        lang, code = self._showing.language(request), links.parse(request.path_params["code"])
+        lang, code = self._showing.language(request), links.typed(request.path_params["code"])
         if code is None:
             return self._showing.unknown(lang)
         async with request.form(max_files=0, max_fields=10) as sent:
             door = "one_click" if sent.get(ONE_CLICK[0]) == ONE_CLICK[1] else "link"
         self._guard.admit(request)
         try:
-            told = await self._opt_out(code, door)
+            told = await self._opt_out(links.parse(code) or NOBODYS, door)
         except Retryable:
             return self._showing.stop(code, lang, failed=True)
         if told == "unknown_code":
@@ -58,17 +61,17 @@ class Stopping:
 
     async def show_start(self, request: Request) -> Response:
         """``GET /{code}/start``: one button; looks nothing up."""
-        lang, code = self._showing.language(request), links.parse(request.path_params["code"])
+        lang, code = self._showing.language(request), links.typed(request.path_params["code"])
         return self._showing.start(code, lang) if code else self._showing.unknown(lang)
 
     async def start(self, request: Request) -> Response:
         """``POST /{code}/start``: 200 once committed, 503 when it could not be."""
-        lang, code = self._showing.language(request), links.parse(request.path_params["code"])
+        lang, code = self._showing.language(request), links.typed(request.path_params["code"])
         if code is None:
             return self._showing.unknown(lang)
         self._guard.admit(request)
         try:
-            known = await self._records.do(lambda tx: tx.opt_in(code, self._clock.now(), "link"))
+            known = await self._records.do(lambda tx: tx.opt_in(links.parse(code) or NOBODYS, self._clock.now(), "link"))
         except Retryable:
             return self._showing.start(code, lang, failed=True)
         if not known:

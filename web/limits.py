@@ -6,6 +6,7 @@ are gone: nobody can say who asked yesterday.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ipaddress
 import secrets
@@ -92,28 +93,72 @@ def network(request: Request) -> str:
     return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
 
 
-class BodyLimit:
-    """Refuses bodies over ``limit`` bytes with 413, declared or not, before they are read into memory."""
+DISCARDED: Final = 32 * 1024 * 1024
+"""Bytes of a refused body that are read and thrown away, so that its sender comes to read the answer."""
+PATIENCE_S: Final = 10.0
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+
+class BodyLimit:
+    """Refuses bodies over ``limit`` bytes with 413, declared or not, before they are read into memory.
+
+    Many clients read an answer only after they have sent everything, and a connection that is closed with bytes unread is reset, answer
+    and all. So what no handler has read is thrown away before an answer begins: ``discarded`` bytes of a body, ``patience`` seconds.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, discarded: int = DISCARDED, patience: float = PATIENCE_S) -> None:
         self.app = app
         self.limit = limit
+        self.discarded = discarded
+        self.patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
-        read = 0
+        body = _Body(Headers(scope=scope), receive, self.limit)
 
-        async def limited() -> Message:
-            nonlocal read
-            if not declared.isdigit() or int(declared) > self.limit:
-                raise HTTPException(413)
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self.limit:
-                raise HTTPException(413)
-            return message
+        async def answered(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await body.discard(self.discarded, self.patience)
+            await send(message)
 
-        await self.app(scope, limited, send)
+        await self.app(scope, body.receive, answered)
+
+
+class _Body:
+    """The body of one request as it comes in."""
+
+    def __init__(self, headers: Headers, receive: Receive, limit: int) -> None:
+        declared = headers.get("content-length", "0")
+        self._receive = receive
+        self._limit = limit
+        self._too_long = not declared.isdigit() or int(declared) > limit
+        self._read = 0
+        self._begun = "100-continue" not in headers.get("expect", "").lower()
+        """Who waits for our consent has sent nothing yet."""
+        self._ended = declared == "0" and "transfer-encoding" not in headers
+
+    async def receive(self) -> Message:
+        """Raises HTTPException(413)."""
+        if self._too_long:
+            raise HTTPException(413)
+        message = await self._next()
+        if self._read > self._limit:
+            raise HTTPException(413)
+        return message
+
+    async def discard(self, most: int, patience: float) -> None:
+        """Throw away what is still to come."""
+        try:
+            async with asyncio.timeout(patience):
+                while self._begun and not self._ended and self._read < most:
+                    await self._next()
+        except TimeoutError:
+            return
+
+    async def _next(self) -> Message:
+        self._begun = True
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        self._ended = not message.get("more_body", False)
+        return message

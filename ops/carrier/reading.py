@@ -109,6 +109,7 @@ class Reading:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/", self.page),
+            web.post("/", self.page),
             web.get("/messages/{id}", self.message),
             web.get("/messages.json", self.json),
             web.get("/style.css", self.style),
@@ -117,7 +118,9 @@ class Reading:
         ]
 
     async def page(self, request: web.Request) -> web.Response:
-        q, before = request.query.get("q", "").strip(), _number(request.query.get("before"))
+        """The list; what is searched for comes in the body, for a number has no place in an address."""
+        sent = await request.post() if request.method == "POST" else {}
+        q, before = str(sent.get("q", "")).strip(), _number(str(sent.get("before", request.query.get("before", ""))))
         entries = list(islice(self._search(q, before), _PER_PAGE + 1))
         rows = [self._row(entry) for entry in entries[:_PER_PAGE]]
         older = entries[_PER_PAGE - 1].n if len(entries) > _PER_PAGE else None
@@ -180,7 +183,7 @@ class Reading:
 
     def _html(self, template: str, request: web.Request, status: int = 200, **values: Any) -> web.Response:
         lang: Language = "en" if request.query.get("lang") == "en" else "vi"
-        here = {name: value for name, value in request.query.items() if name != "lang"}
+        here = {name: value for name, value in request.query.items() if name == "before"}
         text = self._templates.get_template(template).render(
             **values, lang=lang, w=WORDS[lang], marks=MARKS, path=request.path, here=here, keep={"lang": "en"} if lang == "en" else {}
         )

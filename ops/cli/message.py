@@ -7,7 +7,7 @@ import sys
 import uuid
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, Final, cast, get_args
 
 import typer
 
@@ -25,6 +25,9 @@ from sinks.ledger.going import Trial
 from surveys.previewing import Setting, sample_url
 from surveys.texts import Texts
 from surveys.wording import office
+
+_BEGINS_WITH: Final = {"zns": "HAILONG_ZNS_APP_ID", "print": "HAILONG_PRINT_DIR"}
+"""Channel that need not be there → the setting that sets it up."""
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +75,9 @@ def _block(row: dict[str, Any]) -> str:
     approval = "" if row["approved"] else ", not approved yet"
     body = [row["subject"], ""] if row["subject"] else []
     lines = [head, f"  {row['template_version']}: {counted}{price}{approval}"]
+    if not row["provider"]:
+        setting = _BEGINS_WITH.get(row["channel"], "its provider")
+        lines.append(f"  ⚑ {row['channel']} is not set up, so nobody gets this message. Set {setting}; `hailong settings` lists what else.")
     lines += [f"  ⚑ {warning}" for warning in row["warnings"]]
     return "\n".join([*lines, *(f"    {line}".rstrip() for line in [*body, *row["text"].strip().splitlines()]), ""])
 

@@ -43,8 +43,8 @@ class Tools:
     """(channel, provider, whether it is live) → why nothing may be handed over now; the messages wait."""
     welcome: Callable[[str, str | None], bool] = lambda _channel, _to: True
     """(channel, number or address) → whether a citizen there may be written to at all."""
-    price: Callable[[str, str, str], int] = lambda _channel, _provider, _language: 0
-    """(channel, provider, language) → the most a message costs, in đồng."""
+    price: Callable[[str, str, str, str | None], int] = lambda _channel, _provider, _language, _to: 0
+    """(channel, provider, language, number or address) → the most a message costs, in đồng."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """Channel → its providers."""
     switching: Switching = Switching()

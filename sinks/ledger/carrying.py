@@ -60,10 +60,11 @@ class Carrying(Base):
         return float(min(most, row.credit / _ONE + max(0.0, (real_now - row.at).total_seconds()) * rate))
 
     def cost_of(self, provider: str, day: date) -> int:
-        """Đồng set aside for messages that a provider was given on a local day and did not surely refuse."""
+        """Đồng of a local day's budget for messages that a provider was given and did not surely refuse, arrived or not."""
         begin = datetime.combine(day, time(0), self.tools.zone)
         mine = (t.claims.c.provider == provider, t.claims.c.claimed_at >= begin, t.claims.c.claimed_at < begin + timedelta(days=1))
-        kept = t.claims.c.state.in_(("claimed", "handed_over", "delivered", "unknown"))
+        failed_later = sa.and_(t.claims.c.state == "failed", t.claims.c.provider_id.is_not(None))
+        kept = sa.or_(t.claims.c.state.in_(("claimed", "handed_over", "delivered", "unknown")), failed_later)
         return int(self.conn.execute(sa.select(sa.func.coalesce(sa.func.sum(t.claims.c.price), 0)).where(*mine, kept)).scalar_one())
 
     def spent_on(self, day: date) -> int:

@@ -148,7 +148,8 @@ class Claiming(Dossiers, Budgeting, Going):
             slip_code = entry.slip_code if entry else None
             check = people.why_not if row.kind == "invitation" else people.why_not_again
             why = check(slot, m.now, taken, self.tools.cap_days(m.now), row.ref in answered, contact, channel)
-            if why is None and not self.tools.welcome(channel, contact.email if channel == "email" else contact.phone):
+            to = contact.email if channel == "email" else contact.phone
+            if why is None and not self.tools.welcome(channel, to):
                 why = "trial"
             if why is not None:
                 self.give_turns_back(self._turns[row.id], 1)
@@ -156,11 +157,10 @@ class Claiming(Dossiers, Budgeting, Going):
             elif (
                 (claim := self._row(row, row.kind, channel, before, m)) is None
                 or self._held(row, channel, self._turns[row.id], m.now, slot)
-                or not self._paid(row, slot, channel, m.now)
+                or not self._paid(row, slot, price := self.tools.price(channel, self._turns[row.id], slot.language, to), m.now)
             ):
                 self.give_turns_back(self._turns[row.id], 1)
             else:
-                price = self.tools.price(channel, self._turns[row.id], slot.language)
                 claim |= {"language": slot.language, "expires_at": slot.expires_at, "price": price}
                 taken.update(keys_of(slot))
                 told = {"channel": channel, "provider": claim["provider"], **_put_back(before.get((row.ref, row.kind)), channel)}
@@ -185,10 +185,10 @@ class Claiming(Dossiers, Budgeting, Going):
         if row.kind == "invitation":
             self.conn.execute(sa.update(t.slots).where(t.slots.c.dossier_ref == slot.dossier_ref).values(reason=reason))
 
-    def _paid(self, row: Any, slot: Any, channel: str, now: datetime) -> bool:
+    def _paid(self, row: Any, slot: Any, price: int, now: datetime) -> bool:
         """The day's money for a message; without it the message waits for the next day, and its slot says why."""
         day = self.local_day(now)
-        if self.spend(day, self.tools.price(channel, self._turns[row.id], slot.language)):
+        if self.spend(day, price):
             return True
         midnight = datetime.combine(day + _CLOSED_DAYS, time(0), self.tools.zone)
         self._wait(row, slot, self.tools.next_open(midnight), "over_budget")

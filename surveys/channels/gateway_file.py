@@ -140,6 +140,10 @@ class Send(_Strict, frozen=True):
     headers: dict[str, str] = {}
     brand: str = ""
     idempotent: bool = False
+    longest: Annotated[int, Meta(ge=1)] | None = None
+    """Most letters it takes in one message of plain letters (GSM-7); absent: not stated."""
+    longest_unicode: Annotated[int, Meta(ge=0)] | None = None
+    """The same with diacritics (UCS-2); 0: it takes none."""
 
 
 class Asking(_Strict, frozen=True):

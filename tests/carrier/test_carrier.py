@@ -1,5 +1,6 @@
 """The carrier as a process: the wire, the receipts, the page, and kill -9."""
 
+import re
 import smtplib
 import socket
 import threading
@@ -171,7 +172,7 @@ def test_the_page_shows_messages_and_never_runs_them(shared: CarrierProcess) -> 
             'Subject: <script>alert(1)</script>\r\nContent-Type: text/html\r\n\r\n<p onclick="x">Chao</p></iframe><script>alert(2)</script>'
         )
         relay.sendmail("ks@example.vn", ["trang@example.vn"], mail)
-    listed = httpx.get(shared.url + "/", params={"q": "trang@"})
+    listed = httpx.post(shared.url + "/", data={"q": "trang@"})
     assert '<html lang="vi">' in listed.text
     assert "Người nhận" in listed.text
     assert "script-src" not in listed.headers["content-security-policy"]
@@ -186,9 +187,27 @@ def test_the_page_shows_messages_and_never_runs_them(shared: CarrierProcess) -> 
 
 def test_the_page_finds_a_recipient_as_people_write_numbers(shared: CarrierProcess) -> None:
     sms(shared, to="+84912999888")
-    assert "+84912999888" in httpx.get(shared.url + "/", params={"q": "0912 999 888"}).text
-    assert "Không có tin nào" in httpx.get(shared.url + "/", params={"q": "0912999000"}).text
+    assert "+84912999888" in httpx.post(shared.url + "/", data={"q": "0912 999 888"}).text
+    assert "Không có tin nào" in httpx.post(shared.url + "/", data={"q": "0912999000"}).text
     assert httpx.get(shared.url + "/messages/SM0").status_code == 404
+
+
+def test_a_number_that_is_searched_for_stands_in_no_address(shared: CarrierProcess) -> None:
+    for n in range(52):
+        sms(shared, to="+84912777888", body=f"so {n}.")
+    for lang, newest in (("", "Mới nhất"), ("?lang=en", "Newest")):
+        found = httpx.post(f"{shared.url}/{lang}", data={"q": "0912777888"}).text
+        older = re.search(r'name="before" value="(\d+)"', found)
+        assert older
+        assert ("so 51.<" in found, "so 1.<" in found) == (True, False)
+        last = httpx.post(f"{shared.url}/{lang}", data={"q": "0912777888", "before": older[1]}).text
+        assert ("so 1.<" in last, "so 51.<" in last, newest in last) == (True, False, True)
+        for page in (found, last, httpx.get(f"{shared.url}/{lang}", params={"q": "0912777888", "before": "9"}).text):
+            addresses = re.findall(r'(?:href|action)="([^"]*)"', page)
+            assert addresses
+            assert not any("777888" in address for address in addresses)
+            assert '<form role="search" action="/' in page
+            assert re.search(r'<form role="search" action="[^"]*" method="post">', page)
 
 
 def test_the_json_can_be_followed_from_any_point(shared: CarrierProcess) -> None:

@@ -55,6 +55,26 @@ async def test_an_unknown_code_is_told_the_same(site: Installation) -> None:
         assert pages[0] == pages[1]
 
 
+MEANT = ["ABCDEFGHJKM", "HL-7KQ2-93", "0O1I", CODE[:-1], f"{CODE}X", "2" * 26]
+
+
+@pytest.mark.parametrize("code", MEANT)
+@pytest.mark.parametrize("page", ["stop", "start"])
+async def test_whatever_could_be_meant_as_a_code_is_told_the_same_first_and_again(site: Installation, code: str, page: str) -> None:
+    kept = code.replace("-", "")
+    for away in (False, True):
+        site.ledger.away = away
+        known = await site.http.post(f"/{CODE}/{page}{VI}")
+        assert known.status_code == (503 if away else 200)
+        for _ in range(2):
+            told = await site.http.post(f"/{code}/{page}{VI}")
+            assert (told.status_code, told.text.replace(kept, CODE)) == (known.status_code, known.text)
+        before, after = [await site.get(f"/{c}/{page}{VI}") for c in (CODE, code)]
+        assert (after.status_code, after.text.replace(kept, CODE)) == (200, before.text)
+    assert site.ledger.looked_up == 3, "looked up alike"
+    assert set(site.ledger.opted_out) <= {"s-1"}
+
+
 async def test_messages_again_only_by_the_person_s_own_link_and_an_unknown_code_is_told_the_same(site: Installation) -> None:
     await site.http.post(f"/{CODE}/stop{VI}")
     assert f'href="/{CODE}/start?lang=vi"' in (await site.get(f"/{CODE}/stop{VI}")).text
@@ -194,7 +214,7 @@ async def test_forms_no_browser_sends_are_refused_without_a_fault_of_ours(site: 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(fields=st.dictionaries(st.text(max_size=6) | st.sampled_from(["Q0", "Q7"]), st.text(max_size=6) | st.sampled_from(["1", "6", "na"])))
 async def test_whatever_is_sent_with_a_good_form_nothing_unasked_is_recorded(site: Installation, fields: dict[str, str]) -> None:
-    page = await site.get(f"/{CODE}")
+    page = await site.get(f"/{CODE}?again=1")
     answer = await site.http.post(f"/{CODE}", data={**fields, "form": sealed_in(page)})
     good = set(fields) - {"form"} == {"Q0"} and fields["Q0"] in ("1", "2", "3", "4", "5", "na")
     assert answer.status_code == (303 if good else 422)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import structlog
 from starlette.applications import Starlette
@@ -28,6 +29,7 @@ from ops.cli import main as cli
 from ops.cli import message
 from ops.ways import PRICES, Ways
 from surveys import wording
+from surveys.channels.gateway_file import Gateway, parse
 from surveys.previewing import SLIP_CODE, Setting
 from surveys.pricing import prices
 from surveys.texts import Texts
@@ -49,7 +51,11 @@ def test_every_message_is_shown_with_its_count_and_price() -> None:
     assert (accented["encoding"], accented["segments"], accented["price"]) == ("UCS-2", 3, 6000)
     assert (shown["zns-invitation.vi@1"]["price"], shown["email-invitation.vi@1"]["price"]) == (300, 0)
     assert SLIP_CODE in shown["sms-invitation-a-link-free.en@1"]["text"]
-    assert {r["price_note"] for r in ROWS} == {"example, replace by your contract"}
+    notes = {channel: {r["price_note"] for r in ROWS if r["channel"] == channel} for channel in CARRIED}
+    said = "example, replace by your contract"
+    assert notes["sms"] == {f"{said}; to numbers abroad up to {price} đ" for price in ("6,000", "18,000")}
+    assert notes["zns"] == {f"{said}; no price for numbers abroad, which it does not write to"}
+    assert notes["email"] == notes["print"] == {said}
     assert not any(r["warnings"] for r in ROWS)
 
 
@@ -76,6 +82,40 @@ def test_a_budget_sets_aside_the_most_a_message_may_cost(channel: str, provider:
     for row in ROWS:
         if (row["channel"], row["provider"]) == (channel, provider) and not (plain and channel == "sms" and row["language"] == "vi"):
             assert row["price"] <= price
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "gateways"
+
+
+@pytest.mark.parametrize(
+    ("file", "brand", "accented", "named"),
+    [
+        ("json-example", "HCC HOABINH", True, False), ("json-example", "TTPVHCC", True, True),
+        ("form-example", "HCC HOABINH", False, False), ("form-example", "TTPVHCC", False, True),
+    ],
+)  # fmt: skip
+def test_what_a_described_gateway_may_not_carry_is_remarked_on(file: str, brand: str, accented: bool, named: bool) -> None:
+    told = parse((EXAMPLES / f"{file}.toml").read_text("utf-8"), file)
+    told = msgspec.structs.replace(told, send=msgspec.structs.replace(told.send, brand=brand, longest_unicode=None))
+    made_with = replace(MADE_WITH, gateway=Gateway(told, {}))
+    shown = {r["template_version"]: " ".join(r["warnings"]) for r in messages.rows(Texts(wording.office()), made_with, ON)}
+    plain, with_diacritics = shown["sms-invitation-a.vi-plain@1"], shown["sms-invitation-a.vi@1"]
+    assert ("no field of its description carries {unicode}" in with_diacritics) is accented
+    assert "{unicode}" not in plain
+    assert (f"the text names HCC HOABINH and gateway-{file} sends as TTPVHCC" in plain) is named
+    assert not any(said for version, said in shown.items() if not version.startswith("sms"))
+
+
+@pytest.mark.parametrize(
+    ("longest", "longest_unicode", "marked"), [(612, 268, ""), (100, 268, "vi-plain"), (612, 100, "vi"), (612, 0, "vi")]
+)
+def test_a_text_longer_than_a_gateway_takes_is_remarked_on(longest: int, longest_unicode: int, marked: str) -> None:
+    told = parse((EXAMPLES / "json-example.toml").read_text("utf-8"), "json-example")
+    send = msgspec.structs.replace(told.send, longest=longest, longest_unicode=longest_unicode)
+    made_with = replace(MADE_WITH, gateway=Gateway(msgspec.structs.replace(told, send=send), {}))
+    shown = {r["template_version"]: " ".join(r["warnings"]) for r in messages.rows(Texts(wording.office()), made_with, ON)}
+    for language in ("vi", "vi-plain"):
+        assert ("letters in" in shown[f"sms-invitation-a.{language}@1"]) is (language == marked)
 
 
 # --- the command
@@ -119,6 +159,34 @@ def test_preview_prints_every_channel_and_as_json_one_document(capsys: pytest.Ca
     assert len(rows) == 6
     code, told = refused(capsys, "preview", "--language", "fr")
     assert (code, "There are vi.sms" in told) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "remarks"), [({}, 0), ({"HAILONG_RESERVES": "sms=gateway"}, 18), ({"HAILONG_SMS_PROVIDER": "gateway"}, 18)]
+)
+def test_preview_remarks_on_the_gateway_whether_it_is_main_or_reserve(
+    chosen: dict[str, str], remarks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "json-example.token").write_text("secret")
+    (tmp_path / "json-example.receipts").write_text("secret")
+    with monkeypatch.context() as environment:
+        for name, value in chosen.items():
+            environment.setenv(name, value)
+        environment.setenv("HAILONG_GATEWAY_SECRETS_DIR", str(tmp_path))
+        described = (EXAMPLES / "json-example.toml").read_text("utf-8").replace("longest = 612 ", "longest = 9 ").replace("= 268 ", "= 9 ")
+        (tmp_path / "gateway.toml").write_text(described)
+        environment.setenv("HAILONG_GATEWAY_FILE", str(tmp_path / "gateway.toml"))
+        said = run(capsys, "preview", "--channel", "sms")
+        environment.setenv("HAILONG_GATEWAY_FILE", "")
+        if chosen:
+            code, told = refused(capsys, "preview", "--channel", "sms")
+            assert (code != 0, "HAILONG_GATEWAY_FILE names no description of the gateway that carries SMS" in told) == (True, True)
+    assert said.count("⚑ gateway-json-example takes 9 letters in") == remarks
+
+
+def test_preview_remarks_on_a_channel_that_is_not_set_up(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "⚑ zns is not set up, so nobody gets this message. Set HAILONG_ZNS_APP_ID" in run(capsys, "preview", "--channel", "zns")
+    assert "not set up" not in run(capsys, "preview", "--channel", "sms")
 
 
 GUESTS = "0912345678  # the office's own\n\nguest@example.vn\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hailong.ports import Invalid
 from ops.ways import PRICES
-from surveys.pricing import PriceList, counted, prices, segments
+from surveys.pricing import PriceList, abroad, counted, prices, segments
 
 ON = date(2026, 3, 12)
 # 3GPP TS 23.038 §6.2.1: the default alphabet by columns, without the escape; and its extension table, two septets each.
@@ -101,6 +101,7 @@ per = "segment"
 source = "contract 7"
 default = 800
 operators = { viettel = 700, mobifone = 900 }
+abroad = { "+82" = 1400, "+8" = 3000, "+856" = 2200, "+86" = 5000, other = 5000 }
 [[tariffs]]
 channel = "sms"
 provider = "gw"
@@ -128,13 +129,47 @@ def listed(folder: Path, text: str = LIST) -> PriceList:
     [
         ("+84981234567", 1, ON, 700), ("0981234567", 3, ON, 2100), ("84321234567", 1, ON, 700), ("090", 2, ON, 1800),
         ("0561234567", 1, ON, 900), (None, 1, ON, 900), (None, 2, date(2026, 7, 1), 1700), ("0981234567", 1, date(2026, 6, 30), 700),
-        ("+4915112345678", 1, ON, 900), ("0981234567", 0, ON, 700),
+        ("0981234567", 0, ON, 700), ("+84981234567", 1, date(2026, 7, 1), 850),
+        ("+821012345678", 1, ON, 1400), ("00821012345678", 2, ON, 2800), ("821012345678", 1, ON, 1400), ("+8562055512345", 1, ON, 2200),
+        ("+8613912345678", 1, ON, 5000), ("+14155550100", 3, ON, 15000), ("+82", 1, ON, 1400),
     ],
 )  # fmt: skip
 def test_a_price_is_that_of_operator_and_day_and_the_dearest_when_the_operator_is_not_known(
     to: str | None, segments: int, on: date, price: int, tmp_path: Path
 ) -> None:
     assert listed(tmp_path).price("sms", "gw", to, segments, on) == price
+
+
+@pytest.mark.parametrize("to", ["+4915112345678", "+821012345678", "00821012345678", "14155550100"])
+def test_a_number_abroad_without_a_stated_price_has_none_and_never_that_of_a_number_at_home(to: str, tmp_path: Path) -> None:
+    partly = LIST.replace(', "+8" = 3000', "").replace(', "+86" = 5000, other = 5000', "").replace('"+82" = 1400, ', "")
+    with pytest.raises(Invalid, match="no_price_abroad") as refused:
+        listed(tmp_path, partly).price("sms", "gw", to, 1, ON)
+    assert "gw has no price for numbers of that country" in refused.value.detail
+    assert "until then it writes to none of them" in refused.value.detail
+    assert to not in refused.value.detail
+    with pytest.raises(Invalid, match="no_price_abroad"):
+        listed(tmp_path).price("sms", "gw", to, 1, date(2026, 7, 1))
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"),
+    [
+        ("+84981234567", None), ("0981234567", None), ("84981234567", None), ("0084981234567", None), (None, None), ("", None),
+        ("+82 10-1234", "+82101234"), ("0082101234", "+82101234"), ("4915112345678", "+4915112345678"),
+    ],
+)  # fmt: skip
+def test_which_numbers_are_of_another_country(number: str | None, kept: str | None) -> None:
+    assert abroad(number) == kept
+
+
+def test_the_list_of_the_house_prices_every_country_where_it_can_be_written_to_and_none_where_not() -> None:
+    house = prices(PRICES)
+    at_home = house.price("sms", "twilio", None, 1, ON)
+    assert house.price("sms", "twilio", "+14155550100", 1, ON) > at_home
+    for tariff in house.tariffs:
+        if tariff.provider != "twilio":
+            assert tariff.abroad == {}
 
 
 def test_zns_is_paid_by_the_message(tmp_path: Path) -> None:
@@ -160,6 +195,9 @@ def test_an_unknown_price_is_a_refusal_and_never_zero(provider: str, on: date, t
         ('"contract 9"', '" "', r"tariffs\[2\].source: empty"),
         ('per = "message"', 'per = "year"', r"prices.toml: Invalid enum value"),
         ("default = 300", "price = 300", r"prices.toml: .*price"),
+        ('"+82"', '"82"', r"tariffs\[0\].abroad.82: no prefix of another country like \+82, nor other"),
+        ('"+82"', '"+849"', r"tariffs\[0\].abroad.\+849: no prefix of another country"),
+        ("other = 5000", "other = -1", r"tariffs\[0\]: a price below zero"),
     ],
 )
 def test_a_price_list_that_cannot_be_used_says_where_and_why(was: str, becomes: str, told: str, tmp_path: Path) -> None:

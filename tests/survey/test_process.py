@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -67,6 +68,12 @@ def running(folder: Path) -> Iterator[Process]:
             child.wait(timeout=10)
 
 
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with running(tmp_path_factory.mktemp("crowd")) as site:
+        yield site
+
+
 def wait_for(http: httpx.Client) -> None:
     for _ in range(200):
         try:
@@ -117,6 +124,16 @@ def test_no_log_line_holds_a_code_a_form_an_answer_or_an_address(tmp_path: Path)
     (told,) = [line for line in lines if line["event"] == "request failed"]
     assert told["error"] == "RuntimeError"
     assert any(re.match(r"site_process.py:\d+ slot_by_code", place) for place in told["places"])
+
+
+@pytest.mark.parametrize(("path", "status"), [("", 413), ("/stop", 413), ("/a/b/c", 404)])
+def test_who_sends_far_too_much_and_only_then_listens_hears_the_answer(crowd: Process, path: str, status: int) -> None:
+    address = crowd.http.base_url
+    client = http.client.HTTPConnection(address.host, address.port, timeout=20)
+    named = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
+    client.request("POST", f"/{code_of('s-1')}{path}", body=b"Q0=" + b"x" * 12_000_000, headers=named)
+    assert client.getresponse().status == status
+    client.close()
 
 
 def test_every_answer_thanked_before_a_kill_reaches_the_log(tmp_path: Path) -> None:

@@ -232,10 +232,65 @@ async def test_thanks_are_only_for_who_answered_and_show_no_answer(site: Install
     assert "Rất hài lòng" not in thanks.text
 
 
-async def test_a_used_link_is_thanked_politely(site: Installation) -> None:
-    page = await site.get(f"/{USED}{VI}")
+@pytest.mark.parametrize(
+    ("lang", "stands", "first", "other"),
+    [
+        ("vi", "Hồ sơ này đã có câu trả lời", "Câu trả lời đầu tiên vẫn là câu được tính", "được ghi là đã thay đổi và được nêu riêng"),
+        ("en", "This dossier already has an answer", "The first answer remains the one that counts", "is noted as a change and reported"),
+    ],
+)
+async def test_a_used_link_says_that_an_answer_stands_and_what_another_one_does(
+    site: Installation, lang: str, stands: str, first: str, other: str
+) -> None:
+    page = await site.get(f"/{USED}?lang={lang}")
     assert (page.status_code, page_of(page)) == (200, "already")
-    assert "Ông/Bà đã trả lời cho hồ sơ này." in page.text
+    for said in (stands, first, other, f'href="/{USED}?again=1&amp;lang={lang}"'):
+        assert said in page.text
+    assert "<form" not in page.text
+    form = await site.get(f"/{USED}?again=1&lang={lang}")
+    assert (page_of(form), stands in form.text) == ("ask-1", True)
+    assert site.log.records == []
+
+
+async def test_who_answers_again_is_told_so_at_every_step_and_without_the_ledger(site: Installation) -> None:
+    form = await site.get(f"/{USED}?again=1&lang=en")
+    assert f'href="/{USED}?again=1&amp;lang=vi"' in form.text, "another language is the same form"
+    site.ledger.away = True
+    looked_up = site.ledger.looked_up
+    empty = await site.send(form, USED)
+    assert (empty.status_code, "This dossier already has an answer." in empty.text) == (422, True)
+    why = await onward(site, await site.send(empty, USED, Q0="2"))
+    assert "Your answer has been saved." in why.text
+    thanks = await onward(site, await site.send(why, USED, Q7="slow"))
+    assert "The first answer remains the one that counts" in thanks.text
+    assert site.ledger.looked_up == looked_up
+    assert [f.answers for f in site.log.answers()] == [{"Q0": 2}, {"Q7": ["slow"]}]
+
+
+async def test_asking_for_it_makes_no_first_answer_a_second(site: Installation) -> None:
+    form = await site.get(f"/{CODE}?again=1&lang=en")
+    assert "already has an answer" not in form.text
+    thanks = await onward(site, await site.send(form, CODE, Q0="5"))
+    assert "Your answer has been saved." in thanks.text
+    assert "The first answer" not in thanks.text
+
+
+async def test_an_answer_stands_before_it_is_counted_and_while_the_log_is_away(site: Installation) -> None:
+    form = await site.get(f"/{CODE}")
+    site.log.away = True
+    await site.send(form, CODE, Q0="5")
+    assert page_of(await site.get(f"/{CODE}")) == "already"
+    assert page_of(await site.get(f"/{REFUSED}")) == "ask-1"
+
+
+async def test_only_the_latest_answers_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surveys.keeping.REMEMBERED", 2)
+    spool = Spool(tmp_path, "w")
+    keeper = Keeper(MemoryLog(), spool, CollectorRegistry())
+    for page in (1, 2, 1, 3):
+        await keeper.keep(record("page", page))
+    assert [keeper.kept_lately(f"page:{n}") for n in (1, 2, 3)] == [True, False, True]
+    spool.close()
 
 
 async def test_an_expired_link_says_who_can_still_take_the_answer(site: Installation) -> None:

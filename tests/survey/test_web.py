@@ -17,9 +17,11 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from hailong import telemetry
 from hailong.ports import Retryable
@@ -27,7 +29,7 @@ from web import language, numbers, pages
 from web.assembly import assemble
 from web.headers import Policy
 from web.health import Check
-from web.limits import Buckets, TokenBucket, network
+from web.limits import BodyLimit, Buckets, TokenBucket, network
 
 STYLE = Path(pages.__file__).parent / "static" / "base.css"
 
@@ -195,6 +197,68 @@ def test_the_style_inside_a_page_is_the_one_the_policy_allows() -> None:
     assert inside == shown.css
     assert shown.style_source in page.headers["content-security-policy"]
     assert "There is no such page" in page.text
+
+
+# --- bodies
+
+
+class Sending:
+    """A client that sends a body piece by piece. ``read``: bytes the site took."""
+
+    def __init__(self, pieces: int, size: int = 1_000_000, **headers: str) -> None:
+        self.left, self.size, self.read, self.status = pieces, size, 0, 0
+        named = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
+        self.scope = {
+            "type": "http", "method": "POST", "path": "/", "headers": [*named, (b"content-length", str(pieces * size).encode())],
+        }  # fmt: skip
+
+    async def receive(self) -> Message:
+        if not self.left:
+            return await asyncio.Event().wait()  # type: ignore[return-value]  # a client that stays and says nothing more
+        self.left -= 1
+        self.read += self.size
+        return {"type": "http.request", "body": b"x" * self.size, "more_body": self.left > 0}
+
+    async def send(self, message: Message) -> None:
+        self.status = message.get("status", self.status)
+
+    def through(self, **limits: float) -> Sending:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                while (await receive()).get("more_body"):
+                    pass
+                answer = PlainTextResponse("taken")
+            except HTTPException as refused:
+                answer = PlainTextResponse("refused", refused.status_code)
+            await answer(scope, receive, send)
+
+        asyncio.run(BodyLimit(app, 16_384, **limits)(self.scope, self.receive, self.send))  # type: ignore[arg-type]  # seconds and bytes
+        return self
+
+
+def test_what_is_refused_is_thrown_away_before_the_answer_so_that_its_sender_reads_it() -> None:
+    refused = Sending(12).through()
+    assert (refused.status, refused.read) == (413, 12_000_000)
+    assert Sending(1, 16_384).through().status == 200
+
+
+def test_no_more_is_thrown_away_than_the_bound_and_nothing_of_who_asked_before_sending() -> None:
+    endless = Sending(1000).through(discarded=5_000_000)
+    assert (endless.status, endless.read) == (413, 5_000_000)
+    asked_first = Sending(12, expect="100-continue").through()
+    assert (asked_first.status, asked_first.read) == (413, 0)
+
+
+def test_who_stops_half_way_is_answered_all_the_same() -> None:
+    stuck = Sending(2)
+    stuck.scope["headers"] = [(b"content-length", b"12000000")]
+    stuck.left, real = 1, stuck.receive
+
+    async def half() -> Message:
+        return {**await real(), "more_body": True}
+
+    stuck.receive = half  # type: ignore[method-assign]
+    assert stuck.through(patience=0.05).status == 413
 
 
 # --- how a process speaks
