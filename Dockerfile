@@ -23,7 +23,8 @@ LABEL org.opencontainers.image.title="hailong" org.opencontainers.image.licenses
 RUN groupadd --gid 10001 hailong \
  && useradd --uid 10001 --gid hailong --no-create-home --home-dir /tmp --shell /usr/sbin/nologin hailong \
  && install --directory --owner=hailong --group=hailong --mode=0700 \
-    /var/lib/hailong /var/lib/hailong/run /var/lib/hailong/spool /var/lib/hailong/drop /var/lib/hailong/carrier /var/lib/hailong-keys
+    /var/lib/hailong /var/lib/hailong/run /var/lib/hailong/spool /var/lib/hailong/drop /var/lib/hailong/zns \
+    /var/lib/hailong/carrier /var/lib/hailong-keys
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/hailong /opt/hailong
 COPY LICENSE /opt/hailong/

@@ -25,7 +25,7 @@ from hailong.domain.ways import Way
 from hailong.events import MessageChannel
 from hailong.ports import Invalid
 from ops.clock import real_now
-from ops.reaching import simulated, tries
+from ops.reaching import TWILIO, simulated, tries
 from ops.wiring import Wiring
 from sinks.ledger import Ledger, LedgerReader
 from sinks.ledger.going import place_of
@@ -70,7 +70,7 @@ def examine(w: Wiring, ledger: Ledger, channels: Sequence[str] | None = None, fe
     if unknown:
         raise Invalid("unknown", "channel", f"{unknown[0]} is not set up here; channels are {', '.join(w.ways)}")
     with ledger.read() as reader:
-        office = _Office(w, reader, fetch or outside())
+        office = _Office(w, reader, fetch or outside(), wanted)
         return [*_all(office), *(check for channel in wanted for check in _each(office, channel))]
 
 
@@ -83,11 +83,12 @@ def line(check: Check) -> str:
 
 @dataclass(frozen=True)
 class _Office:
-    """What the checks look at."""
+    """What the checks look at. ``wanted``: the channels that are to go live."""
 
     w: Wiring
     reader: LedgerReader
     fetch: Fetch
+    wanted: Sequence[str]
 
     @cached_property
     def today(self) -> date:
@@ -207,7 +208,31 @@ def _officers(o: _Office) -> Seen:
         return False, "HAILONG_OFFICERS_FILE names no quality office", step
     if all(map(simulated, told)):
         return False, "the quality office has only addresses that can be nobody's", step
-    return True, f"the quality office has {len(told)} address{'es' * (len(told) > 1)}", ""
+    if (held := _officers_held(o)) is not None:
+        return False, *held
+    return True, f"the quality office has {len(told)} address{'es' * (len(told) > 1)}, and mails to officers leave", ""
+
+
+def _officers_held(o: _Office) -> tuple[str, str] | None:
+    """Why mails to officers reach nobody, and the next step; None when they leave. They go by the channel email, whatever carries people's
+    messages."""
+    reach, way = o.w.out.reach, o.w.ways["email"]
+    begin = "email=trial writes to officers and guests only"
+    if way.main in reach.carried:
+        return "the carrier keeps the mails to officers", f"Name the real mail relay in HAILONG_SMTP_HOST; {begin}"
+    live = "email" in o.reader.live_channels() or "email" in o.wanted
+    why = reach.held("email", way.main, live)
+    if why == "no_carrier":
+        return (
+            "mails to officers wait: the mode of email is carrier, and there is none",
+            f"Set email=trial in HAILONG_CHANNEL_MODES: {begin}",
+        )
+    if why == "not_live":
+        return (
+            "mails to officers wait: the mode of email is live, and nobody has let it",
+            f"`hailong live email --by LOGIN` first; or {begin}",
+        )
+    return None  # anything else is a check of its own
 
 
 # --- settings and rules
@@ -230,6 +255,18 @@ def _rules(o: _Office) -> Seen:
     return ok, f"version {rules.version}, source: {rules.source}", step
 
 
+def _sensitive(o: _Office) -> Seen:
+    """Whom a message by itself would betray. Versions that are still to come count: nobody looks at this list again on their day."""
+    coming = [r for r in o.w.rulebook.versions if r.valid_from > o.today]
+    silent = [r for r in (o.w.rulebook.in_force(o.today), *coming) if not r.procedures_named]
+    if silent:
+        which = f"version {silent[0].version} of the rules, from {silent[0].valid_from},"
+        step = "Write [versions.never] with procedures = [...] into it; an empty list, procedures = [], where that is what was decided"
+        return False, f"{which} does not say which procedures are never asked about, so every one is", step
+    n = len(o.w.rulebook.in_force(o.today).procedures)
+    return True, f"{n} procedure{'s are' if n != 1 else ' is'} never asked about, by the version in force", ""
+
+
 def _budget(o: _Office) -> Seen:
     budget = o.w.settings.daily_budget
     step = "Set HAILONG_DAILY_BUDGET to the most a day may cost, in đồng"
@@ -248,6 +285,8 @@ def _mode(o: _Office, channel: str, _way: Way) -> Seen:
 def _real_provider(o: _Office, _channel: str, way: Way) -> Seen:
     """A stand-in in live operation would report messages as sent that nobody gets."""
     standing_in = [p for p in _providers(way) if p in o.w.out.reach.carried and p != "print"]
+    if TWILIO in _providers(way) and not o.w.settings.twilio_account_sid:
+        return False, "twilio has no account here", "Set HAILONG_TWILIO_ACCOUNT_SID and HAILONG_TWILIO_SENDER, or name another provider"
     step = "Unset the address that stands in for it: HAILONG_TWILIO_BASE_URL, HAILONG_GATEWAY_BASE_URL, HAILONG_ZNS_…, HAILONG_SMTP_HOST"
     return not standing_in, f"the carrier stands in for {', '.join(standing_in)}" if standing_in else ", ".join(_providers(way)), step
 
@@ -320,7 +359,8 @@ def _providers(way: Way) -> list[str]:
 
 _INSTALLATION: Final[dict[str, Callable[[_Office], Seen]]] = {
     "second-factor": _second_factor, "backup": _backup, "keys-apart": _keys_apart, "keys-closed": _keys_closed, "stop-page": _stop_page,
-    "officers": _officers, "clock": _clock, "tries": _tries, "rules": _rules, "budget": _budget,
+    "officers": _officers, "clock": _clock, "tries": _tries, "rules": _rules, "sensitive": _sensitive,
+    "budget": _budget,
 }  # fmt: skip
 _CHANNEL: Final[dict[str, Callable[[_Office, str, Way], Seen]]] = {
     "mode": _mode, "provider": _real_provider, "abroad": _abroad, "templates": _templates, "test-seen": _test_seen, "prices": _prices,

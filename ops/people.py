@@ -48,12 +48,16 @@ def seal(keys: Keys) -> FactorSeal:
 
 
 def known_login(people: PeopleReading, typed: str) -> str:
-    """The login of an operator or administrator who may sign in. Raises Invalid for anybody else."""
+    """The login of an operator or administrator who can sign in. Raises Invalid for anybody else, also for who has set no password yet:
+    what is done in a person's name is not done before there is that person."""
     login = normal_login(typed) or ""
     account = people.account(login)
     if account is None or account.disabled_at is not None or account.role not in KEEPS_FACTOR:
         told = "no operator or administrator with this login may sign in; `hailong accounts list` shows who may"
         raise Invalid("unknown", "by", told)
+    if account.password is None:
+        told = f"{login} has set no password yet. Its owner opens the one-time link first; `hailong accounts reset {login}` makes a new one"
+        raise Invalid("invited", "by", told)
     return login
 
 

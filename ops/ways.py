@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -28,6 +28,9 @@ from surveys.texts import OfficersKind, Texts
 from surveys.wording import office
 
 PRICES: Final = Path(__file__).parent / "rules" / "prices.toml"
+GATEWAY: Final = "gateway"
+_CARRY: Final[Mapping[str, tuple[str, ...]]] = {"sms": (TWILIO, GATEWAY), "email": (SMTP,), "zns": (ZNS,), "print": (PRINT,)}
+"""Channel → providers it can have, as settings name them; the gateway's own name is that of its description."""
 T = TypeVar("T")
 
 
@@ -38,8 +41,12 @@ class Price(Protocol):
 
 
 def secret(path: str) -> str:
-    """The content of a secret's file; empty for no file."""
-    return Path(path).read_text().strip() if path else ""
+    """The content of a secret's file; empty for no file. Raises SettingError when the one that is named cannot be read."""
+    try:
+        return Path(path).read_text("utf-8").strip() if path else ""
+    except (OSError, UnicodeDecodeError) as fault:
+        told = fault.strerror if isinstance(fault, OSError) else "it is no text"
+        raise SettingError(f"The secret in {path} cannot be read: {told}. Make it, or mend the HAILONG_…_FILE that names it.") from None
 
 
 def pairs(name: str, text: str, kind: Callable[[str], T]) -> dict[str, T]:
@@ -87,21 +94,31 @@ class Ways:
 
     @cached_property
     def by_channel(self) -> dict[str, Way]:
-        """Channel → who carries it; only channels that are set up."""
+        """Channel → who carries it; only channels that are set up. Raises SettingError for a provider there is not."""
         s, reserves = self._s, pairs("HAILONG_RESERVES", self._s.reserves, str)
-        main = {"sms": self._provider(s.sms_provider), "email": SMTP}
+        main = {"sms": self._provider("HAILONG_SMS_PROVIDER", "sms", s.sms_provider), "email": SMTP}
         main |= {"zns": ZNS} if s.zns_app_id else {}
         main |= {"print": PRINT} if s.print_dir else {}
         unknown = sorted(set(reserves) - set(main))
         if unknown:
             raise SettingError(f"HAILONG_RESERVES: there is no channel {unknown[0]}. Channels here are {', '.join(main)}.")
-        return {channel: Way(provider, self._reserve(reserves.get(channel))) for channel, provider in main.items()}
+        return {channel: Way(provider, self._reserve(channel, provider, reserves.get(channel))) for channel, provider in main.items()}
 
-    def _reserve(self, name: str | None) -> str | None:
-        return self._provider(name) if name else None
+    def _reserve(self, channel: str, main: str, name: str | None) -> str | None:
+        if not name:
+            return None
+        reserve = self._provider("HAILONG_RESERVES", channel, name)
+        if reserve == main:
+            raise SettingError(
+                f"HAILONG_RESERVES: {channel}={name}: it is the main provider already. Name another one, or leave {channel} out."
+            )
+        return reserve
 
-    def _provider(self, name: str) -> str:
-        if name != "gateway":
+    def _provider(self, setting: str, channel: str, name: str) -> str:
+        """The provider that a setting names for a channel. Raises SettingError."""
+        if name not in _CARRY[channel]:
+            raise SettingError(f"{setting}: no provider of {channel} is called {name!r}. There is {' or '.join(_CARRY[channel])}.")
+        if name != GATEWAY:
             return name
         if self.gateway is None:
             raise SettingError("HAILONG_GATEWAY_FILE names no description of the gateway that carries SMS. Name one (examples/gateways).")

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from hailong.ports import Invalid, Retryable
 from producers.desk import Desk, ItemResult, refused_item
 from producers.mapping import LineMapping, Unread
+from producers.reports import ready
 from producers.upstream_file import Line, UnreadableFile, Upstream, open_upstream
 
 BATCH: Final = 500
@@ -150,12 +151,14 @@ def import_file(
     than the options' patience: the same command again goes on where it stopped.
     """
     source = options.source or mapping.source or "file"
+    refusals = _Refusals(options.report or path.with_name(f"{path.name}.refused.csv"))
+    if path.exists():  # else it is refused for that
+        ready(refusals.path)
     upstream = open_upstream(path, mapping)
     report = ImportReport(path.name, source, upstream.encoding, upstream.delimiter, columns=mapping.columns)
     unread = Unread(mapping)
     unread.see(dict.fromkeys(upstream.header[1]), upstream.header[0])
     report.unread = unread.lines
-    refusals = _Refusals(options.report or path.with_name(f"{path.name}.refused.csv"))
     try:
         for lines in _batches(upstream):
             for line in lines:

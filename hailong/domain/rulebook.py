@@ -41,6 +41,8 @@ class Rules:
 
     procedures: frozenset[str] = frozenset()
     """National codes of procedures that a message by itself would betray: never asked about."""
+    procedures_named: bool = False
+    """Whether the version says which: an empty list is a decision, a missing one is not."""
     applicant_types: frozenset[str] = frozenset()
     """Never asked."""
     submitted_by: frozenset[str] = frozenset()
@@ -254,6 +256,7 @@ def _rules(said: _Version, table: Mapping[str, Any]) -> Rules:
     fields |= said.limits.said() | said.moment.said() | said.sampling.said()
     fields |= {f"reminder_{name}": value for name, value in said.reminder.said().items()}
     fields["unit_shares"] = fields.pop("units")
+    fields["procedures_named"] = "procedures" in fields
     return Rules(
         version=said.version,
         valid_from=said.valid_from,

@@ -13,7 +13,7 @@ import typer
 
 from hailong.domain.units import LOCAL
 from hailong.events import MessageChannel, Purpose
-from hailong.ports import Channel, Handover, OutgoingMessage, TemplateCall, UnknownOutcome
+from hailong.ports import Channel, Handover, OutgoingMessage, Permanent, Retryable, TemplateCall, UnknownOutcome
 from ops import messages
 from ops.cli.door import Data, Json, print_json, say, wired
 from ops.clock import real_now
@@ -192,6 +192,8 @@ def _guest(typed: str | None, named: Path | str, way: MessageChannel) -> str:
 async def _send(channel: Channel, message: OutgoingMessage) -> Handover:
     try:
         return await channel.send(message)
+    except (Retryable, Permanent) as refused:
+        raise Refusal(f"Nothing was sent. {refused.reason.rstrip('.')}.") from refused
     except UnknownOutcome as unknown:
         raise Refusal(
             f"{unknown.reason}: the test may or may not have been accepted. Look whether it arrives before you repeat it."

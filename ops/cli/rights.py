@@ -22,6 +22,7 @@ from ops.keyboard import at_the_keyboard
 from ops.local.refusal import Refusal
 from ops.wiring import Wiring
 from producers.optouts import OptOutReport, read_optouts, take_optouts
+from producers.reports import ready
 from sinks.ledger import Ledger
 from sinks.ledger.persons import ContactKind
 
@@ -183,20 +184,23 @@ def import_optouts(
     as_json: Json = False,
 ) -> None:
     """Opt out everybody on a list. The same file twice changes nothing. Exit code 1 when a line was refused."""
+    refusals = report or file.with_name(f"{file.name}.refused.csv")
     with wired(ctx, data) as w:
         ledger = w.ledger("cli")
+        existing(file)
+        ready(refusals)
 
         def commit(contacts: Sequence[str]) -> None:
             with ledger.begin() as tx:
                 for contact in contacts:
                     tx.opt_out_number(contact, w.clock.now(), "list")
 
-        done = take_optouts(read_optouts(existing(file)), file.name, commit)
+        done = take_optouts(read_optouts(file), file.name, commit)
         with ledger.begin() as tx:
             told = {"lines": done.lines, "contacts": done.contacts, "refused": done.refused.total()}
             tx.audited(at_the_keyboard(), "imported", "optouts", told)
         _tell(w, ledger)
-    place = _report(done, report or file.with_name(f"{file.name}.refused.csv"))
+    place = _report(done, refusals)
     if as_json:
         print_json(done.as_json() | {"report": place})
     else:
@@ -209,10 +213,16 @@ def _report(done: OptOutReport, path: Path) -> str | None:
     """Line and reason of what was refused."""
     if not done.refusals:
         return None
-    with path.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out)
-        writer.writerow(("line", "reason"))
-        writer.writerows(done.refusals)
+    try:
+        with path.open("w", newline="", encoding="utf-8") as out:
+            writer = csv.writer(out)
+            writer.writerow(("line", "reason"))
+            writer.writerows(done.refusals)
+    except OSError as e:  # such as a disk that became full meanwhile
+        raise Refusal(
+            f"{done.contacts:,} numbers and addresses get no more messages, that holds; {done.refused.total()} lines were refused, and "
+            f"their report {path} cannot be written ({e.strerror}). Import the file again with another --report."
+        ) from e
     return str(path)
 
 

@@ -11,7 +11,9 @@ import typer
 
 from dashboard.operations import Carrier, summed
 from hailong.domain.access import AuditAct
+from hailong.domain.modes import Mode
 from hailong.domain.units import LOCAL
+from hailong.ports import Invalid
 from ops import carrying, going_live
 from ops.cli.door import Data, Json, print_json, say, wired
 from ops.cli.tables import print_table
@@ -21,6 +23,8 @@ from ops.local.refusal import Refusal
 from ops.people import known_login
 from ops.running import Running
 from ops.stuck import told
+from ops.wiring import Wiring
+from sinks.ledger import Ledger
 
 By = Annotated[str, typer.Option(help="login of who says so: an operator or administrator")]
 Channel = Annotated[str, typer.Argument(help="sms, email, zns, print")]
@@ -51,8 +55,10 @@ def live(
 ) -> None:
     """Let a channel write to people. Refused until `doctor --go-live` is satisfied for it; every switch is in the audit trail."""
     with wired(ctx, data) as w:
-        ledger = w.ledger("cli")
-        if not off:
+        ledger, mode = w.ledger("cli"), w.out.reach.mode(channel)
+        if off:
+            _known_channel(w, ledger, channel)
+        else:
             lacking = [c for c in going_live.examine(w, ledger, [channel]) if not c.ok]
             if lacking:
                 sys.stderr.write("".join(going_live.line(check) for check in lacking))
@@ -64,8 +70,34 @@ def live(
             if changed:
                 did: AuditAct = "channel_off" if off else "channel_live"
                 tx.audited(at_the_keyboard(), did, f"channel:{channel}", {"by": login, "provider": provider})
-    state = "off: its messages wait" if off else "live: from now on it writes to people"
-    say(f"{channel} is {state}." if changed else f"{channel} is {'off' if off else 'live'} already.")
+    if off:
+        say(_told_off(channel, mode, changed))
+    else:
+        say(f"{channel} is live: from now on it writes to people." if changed else f"{channel} is live already.")
+
+
+def _known_channel(w: Wiring, ledger: Ledger, channel: str) -> None:
+    """Raises Invalid for a channel that is neither set up nor live: a slip of the pen must not look like a stop."""
+    with ledger.read() as reader:
+        known = [*w.ways, *(one for one in reader.live_channels() if one not in w.ways)]
+    if channel not in known:
+        raise Invalid(
+            "unknown", "channel", f"there is no channel {channel}, and nothing was switched off. Channels here are {', '.join(known)}"
+        )
+
+
+def _told_off(channel: str, mode: Mode, changed: bool) -> str:
+    """What a channel that is off does now. Raises Refusal in a trial: what the switch does not stop goes on."""
+    was = "is off" if changed else "is off already"
+    if mode == "trial":
+        raise Refusal(
+            f"{channel} is in mode trial, which this switch does not end: guests go on being written to. To stop that too, stop `send` "
+            f"(`docker compose stop send`; on one machine `bin/hailong down`), or take {channel}=trial out of HAILONG_CHANNEL_MODES and "
+            f"start again."
+        )
+    if mode == "carrier":
+        return f"{channel} {was}: its mode is carrier, so nobody is written to."
+    return f"{channel} {was}: its messages wait."
 
 
 # --- providers

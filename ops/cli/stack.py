@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from importlib import import_module
@@ -136,7 +136,7 @@ async def _kept_up(stack: Stack, link: bool) -> None:
             await _first(asyncio.create_task(stack.start()), stop)
         if not told_to_stop.is_set():
             _say(f"Up after {time.monotonic() - begun:.1f} s, data in {stack.folder.path}. Ctrl-C stops it.")
-            _print_addresses(stack.addresses)
+            _print_addresses(_of_parts(stack.addresses, stack.pids()))
             if link and "dashboard" in stack.pids():
                 await asyncio.to_thread(_print_link, stack.settings)
             await _first(asyncio.create_task(stack.failed()), stop)
@@ -153,6 +153,11 @@ async def _first(work: asyncio.Task[None], stop: asyncio.Task[Any]) -> None:
     else:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+
+
+def _of_parts(addresses: Mapping[str, str], parts: Container[str]) -> dict[str, str]:
+    """Without those of parts that were not wanted (--only): nobody answers there."""
+    return {name: addresses[name] for name in _ADDRESSES if name in parts}
 
 
 def _print_addresses(addresses: dict[str, str]) -> None:
@@ -193,8 +198,9 @@ def _detached(folder: DataFolder, argv: list[str]) -> None:
             raise _ended(folder, log, process.returncode)
         if _is_up(folder, process.pid):
             told = folder.state()
-            _print_addresses({name: told[name] for name in _ADDRESSES})
-            if any(part["name"] == "dashboard" for part in told["parts"]):
+            parts = {part["name"] for part in told["parts"]}
+            _print_addresses(_of_parts(told, parts))
+            if "dashboard" in parts:
                 _print_link(house.load(told["settings"]))
             return
         time.sleep(0.1)
@@ -259,7 +265,7 @@ def status(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None
         _print_json(told)
         return
     clock = _clock_in_words(told["clock"], told.get("days_per_second"), now)
-    _print_addresses({name: told[name] for name in _ADDRESSES} | {"keys": told["keys"], "clock": clock})
+    _print_addresses(_of_parts(told, {part["name"] for part in told["parts"]}) | {"keys": told["keys"], "clock": clock})
     lag_of = {f"{role}-{slot}": lag for (role, slot), lag in behind.items() if lag is not None}
     rows = [(p["name"], p["state"], str(p["pid"] or ""), str(p["restarts"]), str(lag_of.get(p["name"], ""))) for p in told["parts"]]
     print_table(("part", "state", "process", "starts again", "lag"), rows)

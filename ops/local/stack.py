@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hailong import settings as house
+from hailong.domain.modes import ModeError, read_modes
 from hailong.domain.units import LOCAL
 from hailong.settings import SettingError, Settings
 from ops.clock import Governor, Pace, TimeGoesBack, make_clock, plan, real_now
@@ -101,6 +102,7 @@ class Stack:
     async def start(self) -> None:
         """Return when every part is ready. Raises Refusal, and leaves nothing running then, nor a folder in which nothing came to be."""
         self._check_parts()
+        self._check_modes()
         await asyncio.to_thread(self.folder.claim)
         try:
             await self._start()
@@ -224,6 +226,20 @@ class Stack:
         if unknown := (self._parts or set()) - known:
             raise Refusal(f"There is no part {min(unknown)}. The parts are {', '.join(sorted(known))}.", wrong_use=True)
 
+    def _check_modes(self) -> None:
+        """Raises Refusal where a channel is meant for people: before anything is made."""
+        try:
+            modes = read_modes(str(self._overrides.get("channel_modes", self._given.channel_modes)))
+        except ModeError as fault:
+            raise Refusal(f"HAILONG_CHANNEL_MODES: {fault} Write it as sms=trial,email=trial.", wrong_use=True) from fault
+        if live := [channel for channel, mode in modes.items() if mode == "live"]:
+            raise Refusal(
+                f"HAILONG_CHANNEL_MODES has {live[0]}=live, and a stack on one machine never goes live: it asks at any hour, and its "
+                f"carrier takes every message. Set {live[0]}=trial, or unset it. The way on servers is in docs/operations.md, "
+                '"Going live with one provider".',
+                wrong_use=True,
+            )
+
     def _check_files(self) -> None:
         """Raises Refusal for a file of the office that is wrong, where a part is wanted that goes by them."""
         if self._parts is not None and not self._parts - {"kafka", "store", "carrier"}:
@@ -267,7 +283,7 @@ class Stack:
             "gateway_file": self._given.gateway_file or str(REPOSITORY / "examples" / "gateways" / "json-example.toml"),
             "gateway_secrets_dir": made.gateway,
             "gateway_base_url": self.addresses["carrier"],
-            "reserves": self._given.reserves or "sms=gateway",
+            "reserves": self._given.reserves or ("sms=twilio" if self._given.sms_provider == "gateway" else "sms=gateway"),
             "zns_base_url": self.addresses["carrier"],
             "zns_oauth_url": self.addresses["carrier"],
             "zns_app_id": "1000000000000000001",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,45 @@ import pytest
 import yaml
 
 from hailong import settings
+from hailong.domain.ways import Way
 from ops import health, site, topics
+from ops.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
 STORES = {"kafka", "clickhouse", "postgres"}
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 SERVICES: dict[str, Any] = yaml.safe_load(TEXT)["services"]
+SECRETS: dict[str, Any] = yaml.safe_load(TEXT)["secrets"]
 OURS = {name: s for name, s in SERVICES.items() if name not in STORES}
 KEPT = {name: s for name, s in SERVICES.items() if name != "setup"}
 SLOT_FILE = "/tmp/slot"
 KNOWN = {name for name, *_ in settings.table()}
 MAY_BE_EMPTY = {
     f"HAILONG_{name}"
-    for name in ("TRUSTED_PROXIES", "CHANNEL_MODES", "ABROAD_BASIS", "GUESTS_FILE", "RULES_FILE", "TEMPLATES_DIR", "PRICES_FILE")
-}
+    for name in (
+        "TRUSTED_PROXIES", "CHANNEL_MODES", "ABROAD_BASIS", "GUESTS_FILE", "RULES_FILE", "TEMPLATES_DIR", "PRICES_FILE", "GATEWAY_FILE",
+        "GATEWAY_BASE_URL", "RESERVES", "PROVIDER_RATES", "ZNS_APP_ID", "ZNS_SECRET_FILE", "ZNS_OA_SECRET_FILE", "SMTP_USER",
+        "SMTP_PASSWORD_FILE",
+    )
+}  # fmt: skip
 """What an installation may leave as it is shipped."""
+NOT_PASSED = {
+    "as compose has it": {
+        "kafka_replication", "clickhouse_database", "clickhouse_engine", "clock", "intake_url", "dashboard_loopback_only", "notice_file",
+    },
+    "for tries and proofs": {
+        "spread_minutes", "slot_minutes", "cap_days", "too_old_days", "link_days", "ask_at_once", "any_hour", "proof_break",
+    },
+    "a default that holds until somebody measures": {
+        "kafka_session_s", "provider_back_after_s", "send_parallel", "send_timeout_s", "lease_s", "reconcile_after_s", "reconcile_gap_s",
+        "retry_base_s", "dead_letter_limit", "unknown_codes_per_minute", "default_target", "log_level", "archive_within_s",
+        "commit_interval_s",
+    },
+    "Zalo's interface is real or not there": {"zns_base_url", "zns_oauth_url"},
+    "wants a folder that something outside of compose reads or writes": {"print_dir", "bounce_maildir"},
+}  # fmt: skip
+"""Settings that compose does not pass, by the reason: one that is new is either passed or stands here."""
+PROVIDERS = "./secrets/gateway:/run/gateway:ro"
 
 
 def _module(service: dict[str, Any]) -> str:
@@ -113,21 +138,120 @@ def test_it_waits_for_setup_and_the_stores(name: str) -> None:
 def test_every_setting_is_one(name: str) -> None:
     told = SERVICES[name]["environment"]
     assert set(told) <= KNOWN
-    given = {key: re.sub(r"\$\{\w+(?::-(.*?)|:\?.*?)?\}", lambda m: m.group(1) or "", str(value)) for key, value in told.items()}
-    numbers = {"HAILONG_SMTP_PORT", "HAILONG_SMTP_TLS"}
-    settings.load({key: value for key, value in given.items() if value or key in numbers})
+    settings.load(_told(name))
+
+
+def test_every_setting_is_passed_or_left_out_for_a_reason() -> None:
+    """What is missing here cannot be set on servers at all: a container sees no other variable of .env."""
+    passed = {key.removeprefix("HAILONG_").lower() for key in SERVICES["send"]["environment"]}
+    left_out = [name for names in NOT_PASSED.values() for name in names]
+    assert len(left_out) == len(set(left_out))
+    assert not passed & set(left_out)
+    assert passed | set(left_out) == {key.removeprefix("HAILONG_").lower() for key in KNOWN}
+
+
+def _told(name: str, **env: str) -> dict[str, str]:
+    """The environment of a service as compose makes it from .env."""
+    pattern = re.compile(r"\$\{(\w+)(?::-(.*?)|:\?.*?)?\}")
+    told = SERVICES[name]["environment"]
+    return {key: pattern.sub(lambda m: env.get(m.group(1)) or m.group(2) or "", str(value)) for key, value in told.items()}
+
+
+def _seen(name: str, place: str, here: Path) -> str:
+    """A path inside a service, on this machine: its secrets, and the folders it has mounted from beside the compose file."""
+    service = SERVICES[name]
+    mounts = {inside: outside for outside, inside, *_ in (v.split(":") for v in service.get("volumes", []) if v.startswith("./"))}
+    for inside, outside in mounts.items():
+        if place.startswith(inside):
+            return str(here / outside) + place.removeprefix(inside)
+    secret = place.removeprefix("/run/secrets/")
+    return str(here / SECRETS[secret]["file"]) if secret in service["secrets"] else place
+
+
+PROVINCE = {
+    "HAILONG_REGISTRY_ID": "t", "HAILONG_SURVEY_URL": "https://t", "HAILONG_MAIL_FROM": "a@t", "HAILONG_SMTP_HOST": "t",
+    "HAILONG_SMS_PROVIDER": "gateway", "HAILONG_GATEWAY_FILE": "/etc/hailong/gateway.toml", "HAILONG_RESERVES": "sms=twilio",
+    "HAILONG_PROVIDER_RATES": "gateway-json-example=5", "HAILONG_ZNS_APP_ID": "1", "HAILONG_ZNS_SECRET_FILE": "/run/gateway/zns_secret",
+    "HAILONG_SMTP_USER": "u", "HAILONG_SMTP_PASSWORD_FILE": "/run/gateway/smtp_password",
+}  # fmt: skip
+"""A .env that names a gateway, Zalo and a relay with a sign-in."""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """The folder of the compose file, with what .env names."""
+    (tmp_path / "province").mkdir()
+    (tmp_path / "secrets" / "gateway").mkdir(parents=True)
+    shutil.copy(ROOT / "examples" / "gateways" / "json-example.toml", tmp_path / "province" / "gateway.toml")
+    for file in ("json-example.token", "zns_secret", "smtp_password"):
+        (tmp_path / "secrets" / "gateway" / file).write_text("s")
+    for file in ("twilio_token", "postgres_password", "clickhouse_password"):
+        (tmp_path / "secrets" / file).write_text("s")
+    (tmp_path / "secrets" / "officers.toml").write_text('office = ["cl@t"]\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", sorted({*topics.ROLES, *site.NAMES, "setup"}))
+def test_a_province_s_providers_reach_every_part(name: str, here: Path) -> None:
+    """The ledger of every part knows who carries what; so every part reads the description, and its secrets."""
+    told = {key: _seen(name, value, here) for key, value in _told(name, **PROVINCE).items()}
+    given = settings.load({key: value for key, value in told.items() if value})
+    wiring = Wiring(given)
+    assert wiring.ways["sms"] == Way("gateway-json-example", "twilio")
+    assert wiring.ways["zns"] == Way("zns")
+    assert given.provider_rates == "gateway-json-example=5"
+
+
+def test_only_what_every_province_has_is_compulsory() -> None:
+    """A province with a gateway has no account at Twilio; a .env without it must start."""
+    assert set(re.findall(r"\$\{(\w+):\?", TEXT)) == {f"HAILONG_{name}" for name in ("REGISTRY_ID", "SURVEY_URL", "MAIL_FROM", "SMTP_HOST")}
+
+
+def test_send_opens_every_provider(here: Path) -> None:
+    told = {key: _seen("send", value, here) for key, value in _told("send", **PROVINCE).items()}
+    assert set(Wiring(settings.load({key: value for key, value in told.items() if value})).out.open()) == {
+        "gateway-json-example", "twilio", "smtp", "zns",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["send", "timer", "survey"])
+def test_who_writes_to_officers_can_read_who_they_are(name: str, here: Path) -> None:
+    """The survey site does when somebody reports a fake."""
+    told = _seen(name, _told(name)["HAILONG_OFFICERS_FILE"], here)
+    assert Wiring(settings.Settings(officers_file=told)).directory.office() == ["cl@t"]
+
+
+def test_zalos_tokens_lie_where_send_alone_may_write() -> None:
+    folder = str(Path(SERVICES["send"]["environment"]["HAILONG_ZNS_TOKEN_FILE"]).parent)
+    assert [name for name, s in OURS.items() if f"zns:{folder}" in s.get("volumes", [])] == ["send"]
+    assert folder in (ROOT / "Dockerfile").read_text(encoding="utf-8"), "a volume takes the owner of the folder it is laid over"
+
+
+def test_the_folder_of_providers_secrets_is_there_and_nothing_in_it_is_committed(tmp_path: Path) -> None:
+    assert all(PROVIDERS in OURS[name]["volumes"] for name in {*topics.ROLES, *site.NAMES, "setup"})
+    shutil.copytree(
+        ROOT / "secrets", tmp_path / "secrets", ignore=lambda _folder, names: {n for n in names if n not in (".gitignore", "gateway")}
+    )
+    for file in ("postgres_password", "gateway/token"):
+        (tmp_path / "secrets" / file).write_text("s")
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    kept = subprocess.run([*git, "ls-files", "--others", "--exclude-standard"], capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(kept) == ["secrets/.gitignore", "secrets/gateway/.gitignore"]
 
 
 def test_no_password_stands_anywhere() -> None:
     for name, service in SERVICES.items():
         for key, value in (service.get("environment") or {}).items():
             secret = re.search(r"PASSWORD|TOKEN|SECRET|KEY", key)
-            assert not secret or str(value).startswith("/run/secrets/") or key == "HAILONG_KEYS_DIR", f"{name}: {key}"
+            path = value == f"${{{key}:-}}" if key.endswith("_FILE") else False  # of a file, in .env
+            places = ("/run/secrets/", "/run/gateway", "/var/lib/hailong-keys", "/var/lib/hailong/zns/")
+            assert not secret or path or str(value).startswith(places), f"{name}: {key}"
             assert not re.search(r"//[^/\s]*:[^/@\s]+@", str(value)), f"{name}: {key} holds a password"
 
 
 def test_each_service_mounts_only_secrets_there_are() -> None:
-    declared = set(yaml.safe_load(TEXT)["secrets"])
+    declared = set(SECRETS)
     mounted = {secret for service in SERVICES.values() for secret in service.get("secrets", [])}
     assert mounted == declared
     assert "twilio_token" not in SERVICES["decide"]["secrets"]

@@ -146,5 +146,14 @@ def test_services_and_settings_exist(guide: str) -> None:
     assert set(_SERVICE.findall(text)) <= SERVICES
     known = {name for name, *_ in settings.table()}
     assert set(re.findall(r"HAILONG_[A-Z_]+[A-Z]", text)) <= known
-    (override,) = re.findall(r"^```\n(x-gateway:.*?)^```", text, re.M | re.S)
-    assert set(yaml.safe_load(override)["services"]) == SERVICES - {"kafka", "clickhouse", "postgres", "carrier"}
+
+
+@pytest.mark.parametrize("guide", [EN, VI])
+def test_what_the_guides_write_into_env_is_passed_on(guide: list[Section]) -> None:
+    """Compose hands a part only what its file names: a setting beyond that would be written in vain."""
+    written = {m.group(1) for s in guide for line in s.code if (m := re.match(r"([A-Z_]+)=", line))}
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert written <= set(re.findall(r"^(\w+)=", example, re.M))
+    assert {"HAILONG_SMS_PROVIDER", "HAILONG_GATEWAY_FILE", "HAILONG_CHANNEL_MODES"} <= written
+    said = {m for s in guide for span in _spans(s) for m in re.findall(r"^(HAILONG_[A-Z_]+)=(?!FILE)", span)}
+    assert said - {"HAILONG_RULES_FILE"} <= set(re.findall(r"^(\w+)=", example, re.M))

@@ -284,6 +284,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         Import(tmp_path).run(tmp_path / "nowhere.csv")
 
 
+@pytest.mark.parametrize("place", ["export.csv/none/r.csv", "."])
+def test_a_report_that_cannot_be_written_refuses_the_file_before_anything_is_taken(tmp_path: Path, place: str) -> None:
+    room = Import(tmp_path)
+    path = room.file("\n".join([HEADER, *ROWS, "H28-3;?;?;xa-02;0900000003"]))
+    with pytest.raises(UnreadableFile, match=r"so nothing was taken\. Name another one with --report"):
+        room.run(path, report=tmp_path / place)
+    assert room.log.facts == []
+    assert room.run(path).new == 2
+
+
 # --- the mappings that ship ----------------------------------------------------------------------------------------------------
 
 

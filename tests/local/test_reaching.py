@@ -15,8 +15,10 @@ from hailong.events import MessageChannel
 from hailong.ports import Handover, OutgoingMessage, Permanent, Receipt, Retryable
 from hailong.settings import SettingError, Settings
 from ops import worker
+from ops.cli.message import _send
+from ops.local.refusal import Refusal
 from ops.reaching import Gate, Gated, carried, guest_list, outcome, refuse_tries, simulated, tries
-from ops.ways import Ways
+from ops.ways import Ways, secret
 from tests.contract.build import NOON
 from tests.streams.twins import ChannelTwin
 
@@ -219,3 +221,16 @@ def test_tries_are_refused_where_a_channel_is_live(tried: dict[str, Any]) -> Non
 def test_nothing_is_tried_by_default() -> None:
     assert tries(Settings()) == []
     refuse_tries(Settings(channel_modes="sms=live"))
+
+
+def test_a_secret_that_cannot_be_read_is_named_with_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"none cannot be read: No such file or directory\. Make it"):
+        secret(str(tmp_path / "none"))
+    assert secret("") == ""
+
+
+@pytest.mark.parametrize("order", [Retryable("held: no legal basis is stated"), Permanent("held: no legal basis is stated")])
+def test_a_test_message_that_is_refused_says_why_and_not_that_the_stack_is_down(order: Exception) -> None:
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(_send(ChannelTwin(orders=[order]), message()))
+    assert str(refused.value) == "Nothing was sent. held: no legal basis is stated."

@@ -176,6 +176,25 @@ def test_a_list_opts_out_and_the_report_of_refused_lines_names_nobody(desk: Desk
     assert desk.trail() == [("imported", "optouts", {"lines": 3, "contacts": 2, "refused": 1})] * 2
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_list_whose_report_cannot_be_written_is_not_taken(desk: Desk, beside: bool) -> None:
+    file = desk.folder / "list.csv"
+    file.write_text("0912000001\nLan 0912\n")
+    (desk.folder / "list.csv.refused.csv").mkdir()
+    named = [] if beside else ["--report", str(file / "none" / "r.csv")]
+    told = desk.run("import", "optouts", str(file), *named, code=2)
+    assert "the report of refused lines cannot be written" in str(told.exception)
+    assert "so nothing was taken. Name another one with --report" in str(told.exception)
+    assert (desk.trail(), all_pending(desk)) == ([], [])
+
+
+def test_a_report_goes_into_a_folder_that_is_made_for_it(desk: Desk) -> None:
+    (desk.folder / "list.csv").write_text("0912000001\nLan 0912\n")
+    report = desk.folder / "reports" / "today" / "r.csv"
+    desk.run("import", "optouts", str(desk.folder / "list.csv"), "--report", str(report), code=1)
+    assert report.read_text() == "line,reason\n2,no_contact\n"
+
+
 def all_pending(desk: Desk) -> list[Any]:
     with desk.ledger.read() as reader:
         return [

@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,6 +50,8 @@ RULES = """\
 version = "hb-1"
 valid_from = 2020-01-01
 source = "decision 123/QĐ-UBND"
+[versions.never]
+procedures = ["2.000488"]
 """
 
 
@@ -80,8 +83,8 @@ class Office:
         self.settings = Settings(
             data_dir=folder, keys_dir=keys, ledger=f"sqlite:///{folder / 'ledger.db'}", survey_url="https://khaosat.hoabinh.gov.vn",
             officers_file=str(folder / "officers.toml"), rules_file=str(folder / "rules.toml"), prices_file=str(folder / "prices.toml"),
-            templates_dir=str(folder / "templates"), daily_budget=2_000_000, channel_modes="sms=live", abroad_basis="điều 20",
-            guests_file=str(folder / "guests.txt"),
+            templates_dir=str(folder / "templates"), daily_budget=2_000_000, abroad_basis="điều 20", twilio_account_sid="AC1",
+            channel_modes="sms=live,email=trial", guests_file=str(folder / "guests.txt"),
         )  # fmt: skip
         Wiring(self.settings).keys.make_missing(real_now().date())
         keys.chmod(0o700)
@@ -109,19 +112,25 @@ class Office:
         """What is not in order, by its id."""
         wiring = Wiring(replace(self.settings, **changed))
         found = going_live.examine(wiring, self.ledger, ["sms"], outside or Outside(self.site))
-        assert len({check.id for check in found}) == len(found) == 17
+        assert len({check.id for check in found}) == len(found) == 18
         assert all(check.ok or (check.found and check.next_step) for check in found)
         return {check.id: check for check in found if not check.ok}
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
+@contextmanager
+def opened(folder: Path) -> Iterator[Office]:
     """The keys on another filesystem, as they should be."""
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="hailong-test-") as keys:
-        made = Office(tmp_path, Path(keys))
+        made = Office(folder, Path(keys))
         yield made
         made.ledger.close()
         made.close()
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    with opened(tmp_path) as made:
+        yield made
 
 
 # --- the list
@@ -145,7 +154,11 @@ def test_an_installation_that_has_done_everything_may_go_live(office: Office) ->
         ({"cap_days": 0}, "tries", "HAILONG_CAP_DAYS"),
         ({"rules_file": ""}, "rules", "product default"),
         ({"daily_budget": 0}, "budget", "no limit"),
-        ({"channel_modes": "sms=trial"}, "mode", "trial"),
+        ({"channel_modes": "sms=trial,email=trial"}, "mode", "trial"),
+        ({"channel_modes": "sms=live"}, "officers", "mails to officers wait: the mode of email is carrier"),
+        ({"channel_modes": "sms=live,email=live"}, "officers", "mails to officers wait: the mode of email is live"),
+        ({"carrier_url": "http://127.0.0.1:9", "smtp_port": 8025}, "officers", "the carrier keeps the mails to officers"),
+        ({"twilio_account_sid": ""}, "provider", "twilio has no account"),
         ({"abroad_basis": " "}, "abroad", "none is stated"),
         ({"templates_dir": ""}, "templates", "not approved: sms-invitation-a.en@1, "),
         ({"prices_file": ""}, "prices", "example"),
@@ -294,7 +307,7 @@ def test_providers_are_listed_with_how_they_do(office: Office) -> None:
     (one, mail) = json.loads(Desk(office, provider_rates="twilio=20").run("provider", "list", "--json").stdout)
     assert (one["channel"], one["mode"], one["held"], one["now"], one["reserve"]) == ("sms", "live", "not_live", "twilio", None)
     assert (one["turns"], one["rate"], one["taken"], one["cost_today"], one["since"]) == (4.0, 20.0, 0, 0, None)
-    assert (mail["mode"], mail["held"]) == ("carrier", "no_carrier")
+    assert (mail["mode"], mail["held"]) == ("trial", None)
     assert "20 a second, 4 free now" in Desk(office, provider_rates="twilio=20").run("provider", "list").stdout
 
 

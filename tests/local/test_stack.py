@@ -224,8 +224,12 @@ def test_up_status_a_second_start_and_down_from_the_command_line(tmp_path: Path,
     data = ("--data", str(tmp_path / "data"))
     only = ("--port-base", str(port_base), "--only", "carrier")
     command = [sys.executable, "-m", "ops", "up", *data, *only, "--detach"]
-    subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    said = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout
     try:
+        carrier = ["carrier", f"http://{LOOPBACK}:{port_base + 3}"]
+        assert [line.split() for line in said.splitlines()] == [carrier], "nobody answers at the addresses of parts that do not run"
+        assert hailong("status", *data) == 0
+        assert [line.split()[0] for line in capfd.readouterr().out.splitlines()][:3] == ["carrier", "keys", "clock"]
         capfd.readouterr()
         assert hailong("status", *data, "--json") == 0
         told = json.loads(capfd.readouterr().out)
