@@ -28,7 +28,7 @@ def waiting(here: Room, number: int = 1, **fields: object) -> list[str]:
     return decide(here.ledger, *refs, ask_at=here.clock.now())
 
 
-def until(here: Room, twin: ChannelTwin | tuple[ChannelTwin, ...], done: Callable[[], bool], within: float = 5.0, **rules: float) -> None:
+def until(here: Room, twin: ChannelTwin | tuple[ChannelTwin, ...], done: Callable[[], bool], within: float = 20.0, **rules: float) -> None:
     """Let a new worker's sending run until ``done`` says so; then as long again as it takes to rest."""
 
     async def run() -> None:
@@ -139,7 +139,7 @@ def test_whatever_else_happens_it_is_found_out_and_never_sent_again(here: Room, 
     assert states(here) == ["claimed"]
     assert twin.looked_up == 0, "not before the lease is over"
     here.real += timedelta(seconds=91)
-    until(here, twin, lambda: twin.looked_up == 1)
+    until(here, twin, lambda: twin.looked_up == 1 and settled(here) == accepted)
     assert states(here) == (["handed_over"] if accepted else ["claimed"])
     here.real += timedelta(seconds=299)
     until(here, twin, lambda: True)
