@@ -56,13 +56,13 @@ class Asking:
         code, lang = links.parse(request.path_params["code"]), self._showing.language(request)
         if code is None:
             return self._showing.unknown(lang)
-        self._guard.admit(request)
+        self._guard.admit(request, code)
         try:
             slot = await self._records.slot(code)
         except Retryable as away:
             return self._showing.away(lang, away.after)
         if slot is None:
-            self._guard.unknown(request)
+            self._guard.unknown(request, code)
             return self._showing.unknown(lang)
         lang = self._showing.language(request, slot.language)
         if slot.expires_at is not None and self._clock.now() >= slot.expires_at:

@@ -49,13 +49,13 @@ class Stopping:
             return self._showing.unknown(lang)
         async with request.form(max_files=0, max_fields=10) as sent:
             door = "one_click" if sent.get(ONE_CLICK[0]) == ONE_CLICK[1] else "link"
-        self._guard.admit(request)
+        self._guard.admit(request, code)
         try:
             told = await self._opt_out(links.parse(code) or NOBODYS, door)
         except Retryable:
             return self._showing.stop(code, lang, failed=True)
         if told == "unknown_code":
-            self._guard.unknown(request)
+            self._guard.unknown(request, code)
         self._outbox.wake()
         return self._showing.stopped(code, lang, under_way=told == "under_way")
 
@@ -69,13 +69,13 @@ class Stopping:
         lang, code = self._showing.language(request), links.typed(request.path_params["code"])
         if code is None:
             return self._showing.unknown(lang)
-        self._guard.admit(request)
+        self._guard.admit(request, code)
         try:
             known = await self._records.do(lambda tx: tx.opt_in(links.parse(code) or NOBODYS, self._clock.now(), "link"))
         except Retryable:
             return self._showing.start(code, lang, failed=True)
         if not known:
-            self._guard.unknown(request)
+            self._guard.unknown(request, code)
         self._outbox.wake()
         return self._showing.started(lang)
 

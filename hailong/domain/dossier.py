@@ -42,6 +42,7 @@ REASONS: Final[dict[str, str]] = {
     "too_large": "the number is larger than can be true",
     "unknown_code": "the code is none of the documented ones",
     "not_a_code": "a code holds characters no code has, an address or a long number",
+    "names_the_dossier": "a code that everybody may know repeats one that only this dossier or person has: look at the mapping",
     "contradiction": "outcome and status code say different things",
     "not_a_time": "not an ISO 8601 time",
     "time_without_zone": "the time does not say its offset from UTC",
@@ -157,6 +158,7 @@ def parse_item(
     sent = _convert(item)
     status = _status(sent)
     code = _plain("dossier_code", _required("dossier_code", sent.dossier_code))
+    _apart(sent)
     if status == WITHDRAWN:
         raise refused("withdrawn_by_applicant", "status_code")
     times = _times(sent, status)
@@ -286,6 +288,15 @@ def _plain(field: str, value: str) -> str:
     if _CONTROL.search(value):
         raise refused("not_a_code", field)
     return value
+
+
+def _apart(sent: Item) -> None:
+    """What goes into the log beside an answer must not repeat what leads to the dossier: a column mapped wrongly would do just that."""
+    known = {value.casefold() for value in (sent.dossier_code, sent.applicant_id, sent.slip_code, sent.ticket_no) if value}
+    for field in ("procedure_code", "field_code", "receiving_unit_code", "handling_unit_code", "service_level", "unit_level"):
+        value = getattr(sent, field)
+        if value is not None and value.casefold() in known:
+            raise refused("names_the_dossier", field)
 
 
 def _status(sent: Item) -> int:

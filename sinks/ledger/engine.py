@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hailong.ports import PendingRecord, Retryable
+from hailong.ports import PendingRecord, Permanent, Retryable
 from sinks.ledger import schema as t
 from sinks.ledger.base import Tools, record_of
 from sinks.ledger.judging import Judging
@@ -202,12 +202,19 @@ def open_ledger(url: str, tools: Tools, writer: str, password: str | None = None
 
 
 def migrate(url: str, password: str | None = None) -> None:
-    """Bring the schema up to date; numbered steps, forward only."""
+    """Bring the schema up to date; numbered steps, forward only. Raises Permanent when a file is no database, or a broken one."""
     engine = _engine(url, password)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.connect() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, "head")
-        conn.commit()
-    engine.dispose()
+    try:
+        with engine.connect() as conn:
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
+            conn.commit()
+    except sa.exc.DatabaseError as fault:
+        if getattr(fault.orig, "sqlite_errorname", "") not in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+            raise
+        place = engine.url.database
+        raise Permanent(f"{place} is no database any more, or a damaged one. Put it aside and restore the last good copy of it.") from fault
+    finally:
+        engine.dispose()

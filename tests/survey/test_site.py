@@ -418,8 +418,8 @@ async def test_unknown_codes_are_limited_over_all_addresses(site: Installation) 
     for i in range(60):
         site.comes_from(f"198.51.{i % 12}.9")
         answers.append((await site.get(f"/{code_of(f'guess-{i}')}")).status_code)
-    assert site.ledger.looked_up == answers.count(404) == 20
-    assert set(answers[20:]) == {429}
+    assert site.ledger.looked_up == answers.count(404) == 36, "whoever mistypes three times is no guesser yet"
+    assert set(answers[36:]) == {429}
     site.monotonic[0] += 6
     assert (await site.get(f"/{UNKNOWN}")).status_code == 404, "some are looked up again after a while"
 
@@ -431,10 +431,13 @@ async def test_who_guesses_from_one_place_shuts_nobody_else_out(site: Installati
     assert (await site.get(f"/{CODE}")).status_code == 429, "the same place waits"
     site.comes_from("192.0.2.1")
     assert (await site.get(f"/{CODE}")).status_code == 200
-    for i in range(40):
+    for i in range(210):
         site.comes_from(f"2001:db8:{i:x}::1")
         await site.get(f"/{code_of(f'more-{i}')}")
-    assert site.ledger.looked_up == 20 + 1 + 5, "even from ever new places no more than a reserve is looked up"
+    assert site.ledger.looked_up == 20 + 1 + 200, "even from ever new places no more than a reserve is looked up"
+    long = "A" * links.LENGTHS["email"]
+    assert (await site.get(f"/{long}")).status_code == 404, "of 128 bits nobody guesses one"
+    assert (await site.http.post(f"/{long}/stop")).status_code == 200
 
 
 async def test_an_open_form_is_answered_whatever_others_guess(site: Installation) -> None:
