@@ -42,6 +42,7 @@ from producers.desk import Desk
 from producers.dropfolder import DropFolder
 from producers.publisher import AioPublisher
 from sinks.clickhouse.archive import Archive
+from sinks.clickhouse.doubts import Doubts
 from streams.counting import Archiving, Counter, Judging
 from streams.deciding import Decider
 from streams.erasing import Eraser
@@ -108,7 +109,8 @@ class Role:
     def _archive(self) -> Handler:
         settings = self.wiring.settings
         kind = breaks.EchoingArchive if self.broken == "dedupe" else Archive
-        store = kind(self.wiring.clickhouse(), settings.clickhouse_engine)
+        doubts = Doubts(settings.data_dir / "run" / "archive")
+        store = kind(self.wiring.clickhouse(), settings.clickhouse_engine, doubts)
         self.on_assigned = lambda: asyncio.to_thread(store.absorbed, SUBSCRIBES["archive"])
         return Archiving(store)
 

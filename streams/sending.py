@@ -37,6 +37,9 @@ KINDS: Final = ("invitation", "reminder", "officers")
 """Due rows that are messages; outside the hours only officers' may go."""
 LONGEST_RETRY: Final = timedelta(hours=1)
 MAX_ATTEMPTS: Final = 48
+UNMAKEABLE: Final = "unmakeable"
+"""Why a message waits that cannot be made from what the office gave."""
+_MENDED_IN: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -205,9 +208,19 @@ class Sender:
             return Settlement(c, "failed", reason=f"no provider {c.provider} is set up for {c.channel}")
         if (late := self._too_late(c)) is not None:
             return Settlement(c, "released", reason=late, retry_at=self._clock.now())
+        try:
+            message = self._compose(c)
+        except Retryable as e:
+            return self._put_back(c, e)
+        except Permanent as e:
+            return Settlement(c, "failed", reason=e.reason, code=e.code)
+        except Exception as e:
+            # Nothing has left, so it waits: a text of the office that is wrong is mended one day.
+            log.exception("message cannot be made", claim=c.claim_id, channel=c.channel, error=type(e).__name__)
+            return Settlement(c, "released", reason=UNMAKEABLE, retry_at=self._clock.now() + _MENDED_IN)
         begun = self._real_now()
         try:
-            handover = await channel.send(self._compose(c))
+            handover = await channel.send(message)
             return Settlement(c, "handed_over", handover, slow=(self._real_now() - begun).total_seconds() > self._rules.slow_s)
         except Retryable as e:
             return self._put_back(c, e)
@@ -263,6 +276,9 @@ class Sender:
             found = await channel.find(self._compose(c), c.real_claimed_at)
         except (Retryable, Permanent, UnknownOutcome):
             return None
+        except Exception as e:
+            log.exception("message cannot be asked about", claim=c.claim_id, channel=c.channel, error=type(e).__name__)
+            found = None
         if found is not None:
             return Settlement(c, "handed_over", found)
         if checks + 1 < self._rules.lookups:
@@ -278,7 +294,7 @@ def _outcomes(ended: Sequence[Settlement]) -> dict[str, list[str]]:
             found.setdefault(s.claimed.provider, []).append("slow")
         elif s.state in ("handed_over", "failed"):
             found.setdefault(s.claimed.provider, []).append("taken")
-        elif s.state == "released" and s.reason not in ("lease_over", "hour"):
+        elif s.state == "released" and s.reason not in ("lease_over", "hour", UNMAKEABLE):
             found.setdefault(s.claimed.provider, []).append("refused")
     return found
 

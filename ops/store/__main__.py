@@ -69,11 +69,12 @@ def _listen(host: str, port: int, password: str) -> socket.socket:
             f"The address {host} can be reached from other machines and no password is set. Add --password-file, or use 127.0.0.1."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Bound now, so that a taken port is told at once; listening only when the engine is there: a request that waited in between might be
+    # carried out after its sender has died, beside that of who came after.
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(256)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -95,6 +96,7 @@ async def _serve(listener: socket.socket, engine: Engine, password: str) -> int:
         max_field_size=1 << 20,
     )
     await runner.setup()
+    listener.listen(256)
     await web.SockSite(runner, listener).start()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

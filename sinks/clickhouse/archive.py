@@ -2,7 +2,7 @@
 
 One writer per partition. Every row carries its topic, partition and offset; what is at or below the highest offset absorbed is
 skipped. An insert that failed may have happened: after any failure ClickHouse is asked again, and the part that was in doubt is
-repeated with its own boundaries, so that its token drops it should it still arrive.
+repeated with its own boundaries, so that its token drops it should it still arrive; also by the process that comes after one that died.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from hailong.events import Fact, SurveyCounted
 from hailong.ports import Permanent
 from sinks.clickhouse.connection import translated
+from sinks.clickhouse.doubts import Doubts
 from sinks.clickhouse.tables import TABLES, Table
 
 COUNTED: Final = "survey.counted.v1"
@@ -33,8 +34,10 @@ _REPLICATED: Final = {"insert_quorum": "auto", "insert_quorum_parallel": 0}
 class Archive:
     """The store of facts over ClickHouse (``hailong.ports.FactStore``)."""
 
-    def __init__(self, client: Client, engine: str = "single") -> None:
-        """``client`` without a session. ``engine``: the setting ``clickhouse_engine``."""
+    def __init__(self, client: Client, engine: str = "single", doubts: Doubts | None = None) -> None:
+        """``client`` without a session. ``engine``: the setting ``clickhouse_engine``. ``doubts``: of whoever wrote before."""
+        self._doubts = doubts
+        self._inherited: set[tuple[str, int]] = set()
         self._client = client
         self._insert_settings = _ONE_BLOCK | (_REPLICATED if engine == "replicated" else {})
         self._read_settings = {"select_sequential_consistency": 1} if engine == "replicated" else {}
@@ -80,11 +83,20 @@ class Archive:
             self._ask(table)
         place = (topic, partition)
         following = self._next.get(place, 0)
+        self._inherit(place, following)
         fresh = [row for row in facts if row[0] >= following]
         new = self._in_turn(fresh) if topic == COUNTED else fresh
         for part in self._parts(place, new):
             self._insert(table, partition, part)
         return len(new)
+
+    def _inherit(self, place: tuple[str, int], following: int) -> None:
+        """What the process before this one had begun to insert and ClickHouse does not have (yet)."""
+        if self._doubts is None or place in self._inherited:
+            return
+        self._inherited.add(place)
+        if (last := self._doubts.last(*place)) >= following:
+            self._doubtful.setdefault(place, last)
 
     def check(self, topic: str) -> None:
         """Return when the topic's table is there for us. Raises Retryable, Permanent."""
@@ -113,6 +125,8 @@ class Archive:
     def _insert(self, table: Table, partition: int, rows: list[tuple[int, Fact]]) -> None:
         first, last = rows[0][0], rows[-1][0]
         token = f"{table.topic}:{partition}:{first}-{last}"
+        if self._doubts is not None:
+            self._doubts.note(table.topic, partition, last)
         try:
             with translated(f"inserting {len(rows)} rows into table {table.name}"):
                 self._client.insert(

@@ -110,7 +110,13 @@ class Dossiers(Choosing):
         }
         new = {"dossier_ref": fact.dossier_ref, "survey_id": self.tools.new_id(), "source": fact.source, **values}
         renewed = bool(self.insert_new(t.slots, [new])) or self._end_again(act, values)
-        self._keep(act, now, renewed)
+        if renewed or not self._erased(fact.dossier_ref):
+            self._keep(act, now, renewed)
+
+    def _erased(self, dossier_ref: str) -> bool:
+        """Whether what named the person of a dossier is gone: a later act does not bring it back."""
+        mine = sa.select(t.slots.c.erased_on).where(t.slots.c.dossier_ref == dossier_ref)
+        return self.conn.execute(self.locked(mine)).scalar() is not None
 
     def _end_again(self, act: DossierAct, values: dict[str, Any]) -> bool:
         """A later ending: of a dossier that was reopened, it is the ending now; else only its moment is kept, for a reopening before it."""

@@ -72,7 +72,7 @@ class Erasing(Preferring, ErasingReading, ArmsKeeping):
 
     def erase(self, day: date, now: datetime, limit: int) -> int:
         """One part of the day's work; 0 when it is done."""
-        steps = (self._settle_days, self._erase_settled, self._seal_later, self._erase_letters, self._erase_hashes)
+        steps = (self._settle_days, self._erase_settled, self._erase_strays, self._seal_later, self._erase_letters, self._erase_hashes)
         return next((n for step in steps if (n := step(day, now, limit))), 0)
 
     def sealed_months(self) -> frozenset[str]:
@@ -113,6 +113,16 @@ class Erasing(Preferring, ErasingReading, ArmsKeeping):
             self.keep_arms([s.survey_id for s in slots], now)
             self.erase_slots(slots, day)
         return len(slots)
+
+    def _erase_strays(self, day: date, now: datetime, limit: int) -> int:
+        """Contacts under dossiers that are erased already: none should lie there, and none may."""
+        gone = sa.select(t.slots.c.dossier_ref).where(t.slots.c.dossier_ref == t.vault.c.dossier_ref, t.slots.c.erased_on.is_not(None))
+        refs = list(self.conn.execute(sa.select(t.vault.c.dossier_ref).where(gone.exists()).limit(limit)).scalars())
+        if not refs:
+            return 0
+        months = self.conn.execute(sa.delete(t.vault).where(t.vault.c.dossier_ref.in_(refs)).returning(t.vault.c.key_month)).scalars()
+        self.count_erased(day, "contacts", Counter(months))
+        return len(refs)
 
     def erase_slots(self, slots: Sequence[Any], day: date) -> Counter[str]:
         """Erase what names the people of these slots (locked), and what joins them to messages and answers; what that was."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from hailong.ports import Permanent, Retryable
 from hailong.settings import Settings
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.connection import connect
+from sinks.clickhouse.doubts import Doubts
 from sinks.clickhouse.queries import ClickHouseFigures
 from sinks.clickhouse.tables import TABLES
 from tests.clickhouse.facts import closed, control, counted, delivery, reopened, target, unit
@@ -181,6 +183,21 @@ def test_a_request_that_arrives_after_it_was_given_up_is_dropped(settings: Setti
     assert archive.absorb(CLOSED, 0, endings(0, 8)) == 8
     late.absorb(CLOSED, 0, endings(0, 5))
     assert stored(settings) == list(range(8))
+
+
+def test_a_request_that_arrives_after_its_process_died_is_dropped(settings: Settings, wire: Wire, tmp_path: Path) -> None:
+    """Whoever comes after asks how far the table is, finds nothing, and goes on with more rows: first those in doubt, as they were."""
+    died, late = Archive(connect(replace(settings, clickhouse_url=wire.url)), doubts=Doubts(tmp_path)), Archive(connect(settings))
+    late.absorbed([CLOSED])
+    died.absorb(CLOSED, 1, endings(0, 2))
+    wire.breaks = "request"
+    with pytest.raises(Retryable):
+        died.absorb(CLOSED, 0, endings(0, 5))
+    successor = Archive(connect(settings), doubts=Doubts(tmp_path))
+    assert successor.absorb(CLOSED, 0, endings(0, 8)) == 8
+    assert successor.absorb(CLOSED, 1, endings(0, 3)) == 1, "what is there is in no doubt"
+    late.absorb(CLOSED, 0, endings(0, 5))
+    assert stored(settings) == sorted([*range(8), *range(3)])
 
 
 def test_a_store_that_is_away_is_worth_another_try(settings: Settings, wire: Wire) -> None:

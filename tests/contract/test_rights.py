@@ -351,6 +351,27 @@ def test_a_dossier_that_ends_again_is_not_erased_for_its_first_ending(ledger: Le
     assert count(ledger, "vault") == 1
 
 
+def test_a_later_act_of_an_erased_dossier_brings_nobody_back(ledger: Ledger) -> None:
+    take(ledger, act("d1", PHONE))
+    with ledger.begin() as tx:
+        tx.decide([decision_not(tx.slots_for_decision(["d1"])["d1"])])
+    erase(ledger, DAY + timedelta(days=1))
+    erase(ledger, DAY + timedelta(days=30))
+    late = NOON + timedelta(days=31)
+    later = replace(act("d1", PHONE, event_id="later"), occurred_at=late)
+    assert take(ledger, later, now=late) == ["new"]
+    assert (count(ledger, "vault"), slot(ledger).phone_hash) == (0, None)
+
+
+def test_what_lies_under_an_erased_dossier_all_the_same_is_erased_and_counted(ledger: Ledger) -> None:
+    take(ledger, act("d1", PHONE), act("d2", "+84912000002"))
+    with ledger.begin() as tx:
+        tx.conn.execute(sa.text("UPDATE slots SET erased_on = '2026-03-01' WHERE dossier_ref = 'd1'"))
+    erase(ledger, DAY + timedelta(days=1))
+    assert count(ledger, "vault") == 1
+    assert erased(ledger, DAY + timedelta(days=1))["contacts"] == 1
+
+
 def test_hashes_stay_for_opt_outs_and_caps_only(ledger: Ledger) -> None:
     asked(ledger)
     asked(ledger, "d2", "+84912000002")

@@ -12,7 +12,7 @@ import pytest
 
 from hailong.domain.ways import Way
 from hailong.events import AlertChanged, CaseChanged
-from hailong.ports import Barred, Handover, OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
+from hailong.ports import Barred, Claimed, Handover, OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
 from streams.sending import MAX_ATTEMPTS, Told
 from tests.contract.build import NOON, act, decide
 from tests.streams.test_judging import alert
@@ -164,6 +164,40 @@ def test_a_provider_that_cannot_be_asked_leaves_it_unknown(here: Room) -> None:
     assert states(here) == ["unknown"]
     assert (twin.looked_up, len(twin.sent)) == (0, 1)
     assert here.log.facts(DELIVERY)[-1].reason == "open after its lease; the provider cannot be asked"
+
+
+def test_a_message_that_cannot_be_made_waits_costs_nothing_and_ends_nobody(here: Room) -> None:
+    waiting(here, 2)
+    twin = ChannelTwin()
+    sender = here.sender(twin)
+
+    def fails(_: Claimed) -> OutgoingMessage:
+        raise ValueError("this text is missing")
+
+    sender._compose = fails
+    asyncio.run(sender.round())
+    asyncio.run(sender._settle())
+    assert (twin.sent, states(here)) == ([], ["released"] * 2)
+    assert here.outcomes()["waiting"] == 2
+    here.clock.move(minutes=10)
+    until(here, twin, lambda: states(here) == ["handed_over"] * 2)
+    assert here.outcomes()["asked"] == 2
+
+
+def test_an_open_message_that_cannot_be_made_any_more_ends_as_unknown_and_not_the_worker(here: Room) -> None:
+    waiting(here)
+    twin = ChannelTwin(orders=[UnknownOutcome("cut off")])
+    until(here, twin, lambda: len(twin.sent) == 1)
+    sender = here.sender(twin)
+
+    def fails(_: Claimed) -> OutgoingMessage:
+        raise ValueError("this text is missing")
+
+    sender._compose = fails
+    for seconds in (91, 301):
+        here.real += timedelta(seconds=seconds)
+        asyncio.run(sender.reconcile())
+    assert states(here) == ["unknown"]
 
 
 def test_a_worker_that_died_while_sending_leaves_it_to_another(here: Room) -> None:
