@@ -1,6 +1,7 @@
 """``/opt-out``: who calls 1022 or stands at a desk and wants no more messages. What names them stands in the form only, in no address.
 
-What is told is the same for a number that was heard of, one that was not, and one that asked before: nobody learns here who was asked.
+What is told is the same for a number that was heard of, one that was not, one that asked before and one a message is on its way to: nobody
+learns here who was asked. So everybody is told that one handed over before may still arrive.
 Asking again is for the person alone, by the link of a message of theirs; there is no page for it here.
 """
 
@@ -35,7 +36,7 @@ class Stopping:
     async def opt_out(self, request: Request) -> Response:
         """``/opt-out``: GET shows the form, POST commits and says so; 422 for what is neither a number nor an address."""
         if request.method == "GET":
-            return self._page(request, done=request.query_params.get("done") == "1")
+            return self._page(request)
         sent = await self._gate.sent(request)
         contact, door = sent.get("contact", ""), sent.get("door", "")
         if door not in get_args(Door):
@@ -44,7 +45,7 @@ class Stopping:
             await self._gate.ask(self._commit, contact, door, who_of(request).login, self._clock.now())
         except Invalid:
             return self._page(request, 422, wrong="contact", contact=contact, door=door)
-        return self._gate.to("/opt-out", request, done="1")
+        return self._page(request, done=True)  # by no address: whoever is sent one would read that it was noted
 
     def _commit(self, contact: str, door: Door, by: str, now: datetime) -> None:
         with self._gate.access.ledger.begin() as tx:

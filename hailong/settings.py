@@ -145,6 +145,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(**{k: _parse(k, v, defaults[k]) for k, v in given.items()})
 
 
+def named(environ: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Settings that the environment (or ``environ``) gives a value, be it the default's."""
+    env = os.environ if environ is None else environ
+    return frozenset(f.name for f in fields(Settings) if env.get(f"{PREFIX}{f.name.upper()}"))
+
+
 OUTSIDE: Final = {"home", "python", "test_clickhouse", "test_postgres"}
 """HAILONG_ names read by the start script and the tests, not by a process."""
 

@@ -122,7 +122,7 @@ def notice(settings: Settings) -> dict[str, str]:
     """What the page says above everything, such as what of the demonstration is public and what simulated."""
     if not settings.notice_file:
         return {}
-    return tomllib.loads(Path(settings.notice_file).read_text("utf-8"))
+    return tomllib.loads(Path(settings.notice_file).read_text("utf-8-sig"))
 
 
 BUILD: Final[dict[str, Callable[[Wiring, str], Starlette]]] = {"intake": intake, "survey": survey, "dashboard": dashboard}

@@ -147,7 +147,7 @@ class Wiring:
     def rulebook(self) -> Rulebook:
         """The rules as data. Raises RulebookError for a file that is wrong, SettingError for one that cannot be read."""
         path = Path(self.settings.rules_file) if self.settings.rules_file else RULES
-        return load_rules(given("HAILONG_RULES_FILE", path, lambda: path.read_text("utf-8")), path.name)
+        return load_rules(given("HAILONG_RULES_FILE", path, lambda: path.read_text("utf-8-sig")), path.name)
 
     def rules(self, day: date) -> Rules:
         """The rules in force on a local day; where settings for tries replace something, the version says so."""
@@ -222,7 +222,7 @@ class Wiring:
 
     @cached_property
     def directory(self) -> Directory:
-        return Directory(tomllib.loads(Path(self.settings.officers_file).read_text("utf-8")) if self.settings.officers_file else {})
+        return Directory(tomllib.loads(Path(self.settings.officers_file).read_text("utf-8-sig")) if self.settings.officers_file else {})
 
     def officers_ref(self, step: str, address: str) -> str:
         """The id of an officers' message: the step it tells and whom, without naming them."""

@@ -57,7 +57,7 @@ def load_keys(path: Path) -> dict[str, bytes]:
     The keys of the result are ``source`` or ``source#n``. Raises KeysError.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise KeysError(f'{path}: cannot be read as TOML ({type(e).__name__}). Write lines like one-stop = "SHA-256 of its key"') from None
     keys: dict[str, bytes] = {}

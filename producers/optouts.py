@@ -48,6 +48,8 @@ class OptOutReport:
     file: str
     lines: int = 0
     contacts: int = 0
+    under_way: int = 0
+    """Contacts a message was on its way to: that one may still arrive."""
     refused: Counter[str] = field(default_factory=Counter)
     refusals: list[tuple[int, str]] = field(default_factory=list)
     """(line, reason)."""
@@ -55,7 +57,8 @@ class OptOutReport:
     def as_json(self) -> dict[str, Any]:
         """For ``--json``: numbers of lines, never what stands in them."""
         lines = [{"line": number, "reason": reason} for number, reason in self.refusals]
-        return {"file": self.file, "lines": self.lines, "contacts": self.contacts, "refused": self.refused.total(), "refusals": lines}
+        counts = {"lines": self.lines, "contacts": self.contacts, "under_way": self.under_way, "refused": self.refused.total()}
+        return {"file": self.file, **counts, "refusals": lines}
 
 
 def read_optouts(path: Path) -> Iterator[Listed]:
@@ -104,8 +107,9 @@ def _nearly(cells: Sequence[str]) -> bool:
     return any("@" in cell or sum(c.isdigit() for c in cell) > 6 for cell in cells)
 
 
-def take_optouts(lines: Iterator[Listed], file: str, commit: Callable[[Sequence[str]], None]) -> OptOutReport:
-    """Opt out everybody in ``lines``. ``commit`` opts contacts out in one transaction; it returns when they are committed.
+def take_optouts(lines: Iterator[Listed], file: str, commit: Callable[[Sequence[str]], int]) -> OptOutReport:
+    """Opt out everybody in ``lines``. ``commit`` opts contacts out in one transaction; it returns when they are committed, to how
+    many of them a message is on its way.
 
     Of a refused line with several contacts what could be read is opted out all the same: nobody is asked because a neighbour's cell is
     wrong.
@@ -113,7 +117,7 @@ def take_optouts(lines: Iterator[Listed], file: str, commit: Callable[[Sequence[
     report = OptOutReport(file)
     while part := list(islice(lines, AT_ONCE)):
         contacts = [contact for line in part for contact in line.contacts]
-        commit(contacts)
+        report.under_way += commit(contacts)
         report.lines += len(part)
         report.contacts += len(contacts)
         for line in part:

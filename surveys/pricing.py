@@ -188,7 +188,7 @@ def abroad(number: str | None) -> str | None:
 def prices(path: Path) -> PriceList:
     """The price list of a file. Raises ValueError naming file, key, cause and what to do."""
     try:
-        read = msgspec.toml.decode(path.read_bytes(), type=_File)
+        read = msgspec.toml.decode(path.read_text("utf-8-sig"), type=_File)
     except msgspec.DecodeError as e:
         raise ValueError(f"{path.name}: {e}. Mend it there.") from None
     prefixes: dict[str, str] = {}

@@ -153,7 +153,7 @@ def _same_day(one: Template, other: Template) -> bool:
 
 
 def _read(path: Path) -> list[Template]:
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8-sig")
     if not unicodedata.is_normalized("NFC", text):
         line = next(i for i, said in enumerate(text.splitlines(), 1) if not unicodedata.is_normalized("NFC", said))
         raise TemplateError(f"{path.name}:{line}: text that is not in NFC, so its letters are counted wrongly. Save the file in NFC.")

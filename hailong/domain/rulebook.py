@@ -193,7 +193,7 @@ _INSIDE: Final = re.compile(r"versions\[(\d+)\]\.?(.*)")
 _MISSING: Final = re.compile(r"missing required field `(.*?)`")
 _UNKNOWN: Final = re.compile(r"unknown field `(.*?)`")
 _WINDOW: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
-_ARM: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_ARM: Final = re.compile(r"[a-z]")
 
 
 def load(text: str, name: str) -> Rulebook:
@@ -287,6 +287,8 @@ _HOURS: Final[dict[str, Any]] = {
 
 def _faults(said: _Version) -> Iterator[tuple[str, str]]:
     """(key, cause and next step) of what is wrong in one version."""
+    if not said.source.strip():
+        yield "source", "it is missing. Say who decided this version, and where it is written"
     yield from _dates("hours.closed", said.hours.closed)
     yield from _dates("hours.opened", said.hours.opened)
     yield from _shares(said)
@@ -331,6 +333,9 @@ def _experiment(name: str, arms: Mapping[str, float], rules: Rules) -> Iterator[
     for arm in arms:
         if not fits(arm, rules):
             yield f"{arm!r} is no arm of it. An arm is {shape}"
+        elif name == "hour" and (lasts := _minutes(arm)) < rules.spread_minutes:
+            cause = f"{arm!r} lasts {lasts} minutes, shorter than moment.spread_minutes of {rules.spread_minutes}: people would wait days"
+            yield f"{cause}. Widen the window, or lower moment.spread_minutes to {lasts} or less"
 
 
 def _fits_hours(arm: str, rules: Rules) -> bool:
@@ -338,9 +343,15 @@ def _fits_hours(arm: str, rules: Rules) -> bool:
     return found is not None and rules.hours.opens <= found[0] < found[1] <= rules.hours.closes
 
 
+def _minutes(arm: str) -> int:
+    """How long a window of the experiment ``hour`` lasts."""
+    opens, closes = window(arm) or (time(), time())
+    return closes.hour * 60 + closes.minute - opens.hour * 60 - opens.minute
+
+
 _ARMS: Final[dict[str, tuple[Any, str]]] = {
-    "wording": (lambda arm, rules: _ARM.fullmatch(arm) is not None, "a name of small letters, digits, - and _"),
-    "hour": (_fits_hours, "a window like 09:00-12:00 inside hours.opens and hours.closes"),
+    "wording": (lambda arm, rules: _ARM.fullmatch(arm) is not None, "one small letter, as the texts of messages name it"),
+    "hour": (_fits_hours, "a window like 08:00-12:00 inside hours.opens and hours.closes"),
     "channel": (lambda arm, rules: arm in rules.channels, "a channel that stands in channels.order"),
     "link": (lambda arm, rules: arm in LINK_ARMS, "link or link_free"),
 }

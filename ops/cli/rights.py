@@ -190,10 +190,9 @@ def import_optouts(
         existing(file)
         ready(refusals)
 
-        def commit(contacts: Sequence[str]) -> None:
+        def commit(contacts: Sequence[str]) -> int:
             with ledger.begin() as tx:
-                for contact in contacts:
-                    tx.opt_out_number(contact, w.clock.now(), "list")
+                return [tx.opt_out_number(contact, w.clock.now(), "list") for contact in contacts].count("under_way")
 
         done = take_optouts(read_optouts(file), file.name, commit)
         with ledger.begin() as tx:
@@ -206,6 +205,8 @@ def import_optouts(
     else:
         said = f" {done.refused.total()} refused: see {place}." if place else ""
         say(f"{done.lines:,} lines, {done.contacts:,} numbers and addresses get no more messages.{said}")
+        if done.under_way:
+            say(f"To {done.under_way:,} of them a message was on its way already: that one may still arrive.")
     raise typer.Exit(1 if place else 0)
 
 

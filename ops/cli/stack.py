@@ -93,6 +93,7 @@ def up(
             port_base=port_base,
             clock=clock,
             settings=ctx.obj.settings,
+            named=house.named(),
             workers=counts,
             parts=only,
             pace=_pace,

@@ -41,17 +41,20 @@ _GIVEN_HOLDS: Final = (
     "intake_keys_file",
     "spread_minutes",
     "slot_minutes",
+    "ask_at_once",
+    "any_hour",
     "rules_file",
     "daily_budget",
     "provider_rates",
 )
-"""Settings a person may set for a local stack too: they hold where they differ from the default."""
+"""Settings a person may set for a local stack too: they hold where they are named, or differ from the default."""
 
 
 class Stack:
     """One stack on one data folder.
 
     - ``settings``: as the person set them; the stack's own addresses replace what must be on this machine.
+    - ``named``: fields the person set by name, be it to their default.
     - ``overrides``: fields of Settings that hold over everything.
     - ``workers``: role → number of processes, 1 where not given.
     - ``parts``: names of the only children wanted (tests: ``{"kafka", "store"}``); None: all.
@@ -67,6 +70,7 @@ class Stack:
         port_base: int = DEFAULT_BASE,
         clock: str | None = None,
         settings: Settings | None = None,
+        named: Collection[str] = (),
         overrides: Mapping[str, Any] | None = None,
         workers: Mapping[str, int] | None = None,
         parts: Collection[str] | None = None,
@@ -78,6 +82,7 @@ class Stack:
         self._home = home
         self._clock = clock
         self._given = settings or Settings()
+        self._named = frozenset(named)
         self._overrides = dict(overrides or {})
         self._workers = dict.fromkeys(ROLES, 1) | dict(workers or {})
         self._parts = set(parts) if parts is not None else None
@@ -299,7 +304,7 @@ class Stack:
             "carrier_url": self.addresses["carrier"],
         }
         default = Settings()
-        held = {name for name in _GIVEN_HOLDS if getattr(self._given, name) != getattr(default, name)}
+        held = {name for name in _GIVEN_HOLDS if name in self._named or getattr(self._given, name) != getattr(default, name)}
         return replace(self._given, **{name: value for name, value in local.items() if name not in held} | self._overrides)
 
     def _governor(self, file: Any, rate: float | None) -> Governor | None:

@@ -231,7 +231,7 @@ class Gateway:
 def load(path: Path, secrets: Path) -> Gateway:
     """The gateway described in ``path`` with its secrets from the folder ``secrets``. Raises GatewayFileError."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise GatewayFileError(f"{path}: cannot be read ({why}). Name a readable file with HAILONG_GATEWAY_FILE.") from None

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from dashboard.app import build_dashboard
 from hailong.domain.access import ROLES, Role
 from hailong.ports import Retryable
-from tests.contract.build import act, take
+from tests.contract.build import act, claim, decide, take
 from tests.dashboard.room import Browser, Fixed, People, Still
 
 
@@ -67,6 +67,19 @@ def test_known_unknown_and_repeated_are_told_the_same_word_for_word(people: Peop
     assert opted_out(people) == ["email#xample", "phone#000001", "phone#000002"]
     with people.ledger.begin() as tx:
         assert tx.slots_for_decision(["d1"])["d1"].opted_out
+
+
+def test_an_address_claims_nothing_and_whoever_notes_it_is_told_that_one_may_still_arrive(people: People, app: Starlette) -> None:
+    take(people.ledger, act("d1", "+84912000001"))
+    decide(people.ledger, "d1")
+    claim(people.ledger)
+    browser = officer(app, "operator")
+    for lang, noted, may_arrive in (("vi", "Đã ghi nhận", "Tin đang gửi hoặc đã chuyển"), ("en", "Noted", "may still arrive")):
+        assert noted not in browser.get(f"/opt-out?lang={lang}&done=1").text
+        told = [browser.submit("/opt-out", contact=contact, door="1022").text for contact in ("0912000001", "0912000002")]
+        assert told[0] == told[1]
+        assert noted in told[0]
+        assert may_arrive in told[0]
 
 
 def test_the_trail_has_the_officer_and_the_door_and_neither_page_nor_address_keeps_the_number(people: People, app: Starlette) -> None:

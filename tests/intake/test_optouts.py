@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,16 @@ def test_all_are_committed_in_parts_and_the_report_holds_no_contact(tmp_path: Pa
     path = tmp_path / "list.txt"
     path.write_text("".join(f"09120{n:05d}\n" for n in range(120)) + "nobody\nAnh Nguyễn 0912\n")
     parts: list[list[str]] = []
-    done = take_optouts(read_optouts(path), path.name, lambda contacts: parts.append(list(contacts)))
+
+    def commit(contacts: Sequence[str]) -> int:
+        parts.append(list(contacts))
+        return 1
+
+    done = take_optouts(read_optouts(path), path.name, commit)
     assert [len(part) for part in parts] == [AT_ONCE, AT_ONCE, 20]
     assert (done.lines, done.contacts) == (122, 120)
     assert done.as_json() == {
-        "file": "list.txt", "lines": 122, "contacts": 120, "refused": 2,
+        "file": "list.txt", "lines": 122, "contacts": 120, "under_way": 3, "refused": 2,
         "refusals": [{"line": 121, "reason": "no_contact"}, {"line": 122, "reason": "no_contact"}],
     }  # fmt: skip
 

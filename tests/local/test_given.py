@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -17,7 +18,9 @@ from ops import given, setup, worker
 from ops.keys import Keys
 from ops.local.refusal import Refusal
 from ops.local.stack import Stack
+from ops.wiring import Wiring
 from sinks.ledger import migrate
+from surveys.templates import MESSAGES
 from tests.local.test_cli import run
 
 DAY = date(2026, 3, 2)
@@ -48,8 +51,49 @@ def test_a_file_that_is_wrong_is_refused_with_its_sentence(setting: str, content
         given.refuse(Settings(**{setting: named(tmp_path, content)}), DAY)  # type: ignore[arg-type]
 
 
+def test_a_channel_without_its_text_today_is_refused(tmp_path: Path) -> None:
+    for file in MESSAGES.glob("*.toml"):
+        text = file.read_text("utf-8")
+        written = re.sub(r"valid_from = \d{4}", "valid_from = 2090", text) if file.name.startswith("vi") and ".sms." in file.name else text
+        (tmp_path / file.name).write_text(written, "utf-8")
+    with pytest.raises(SettingError, match="HAILONG_TEMPLATES_DIR: No invitation for sms in vi-plain or vi is in force on 2026-03-02"):
+        given.refuse(Settings(templates_dir=str(tmp_path)), DAY)
+
+
 def test_what_is_shipped_is_in_order() -> None:
     given.refuse(Settings(), DAY)
+
+
+HEAD = '[[versions]]\nversion = "{}"\nvalid_from = {}\nsource = "x"\n'
+SPLIT = "[versions.experiments.wording]\na = 0.5\n{} = 0.5\n"
+NOW = HEAD.format("1", "2020-01-01")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (NOW + SPLIT.format("c"), r"version 1: .*arm c has no text for en.sms.toml, invitation\. Add a text with arm = \"c\""),
+        (NOW + HEAD.format("2", "2026-06-01") + SPLIT.format("z"), "version 2: .*arm z has no text"),
+        (NOW + '[versions.channels]\norder = ["email"]\n' + SPLIT.format("b"), "arm b has no text for any of the channels email"),
+    ],
+    ids=["now", "later", "no channel"],
+)
+def test_a_wording_that_nobody_has_written_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=said):
+        given.refuse(Settings(rules_file=named(tmp_path, text)), DAY)
+
+
+def test_wordings_that_are_written_will_do_and_what_is_over_is_not_looked_at(tmp_path: Path) -> None:
+    over = HEAD.format("0", "2019-01-01") + SPLIT.format("z")
+    link = "[versions.experiments.link]\nlink = 0.5\nlink_free = 0.5\n"
+    given.refuse(Settings(rules_file=named(tmp_path, over + NOW + SPLIT.format("b") + link)), DAY)
+
+
+def test_files_saved_with_a_mark_of_utf_8_are_read(tmp_path: Path) -> None:
+    wiring = Wiring(Settings(rules_file=named(tmp_path, "\ufeff" + NOW), officers_file=str(tmp_path / "officers.toml")))
+    (tmp_path / "officers.toml").write_text('\ufeffoffice = ["a@x.example"]\n', "utf-8")
+    assert wiring.rulebook.in_force(DAY).version == "1"
+    assert list(wiring.directory.office()) == ["a@x.example"]
 
 
 @pytest.fixture

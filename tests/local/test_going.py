@@ -14,7 +14,7 @@ import pytest
 
 from hailong.domain.access import Account
 from hailong.domain.ways import Way
-from hailong.settings import SettingError, Settings, environment, inherited
+from hailong.settings import SettingError, Settings, environment, inherited, load, named
 from ops import going_live
 from ops.local import keys
 from ops.local.home import REPOSITORY
@@ -147,6 +147,12 @@ def test_a_stack_on_one_machine_has_another_provider_in_reserve(tmp_path: Path, 
 
 
 # --- a stack on one machine
+
+
+@pytest.mark.parametrize(("set_to", "held"), [({}, True), ({"HAILONG_ANY_HOUR": "false"}, False)])
+def test_what_the_person_names_holds_be_it_the_default(tmp_path: Path, set_to: dict[str, str], held: bool) -> None:
+    settings = Stack(tmp_path, settings=load(set_to), named=named(set_to))._compose(keys.ensure(tmp_path / "keys"), "real")
+    assert (settings.any_hour, settings.ask_at_once, settings.spread_minutes) == (held, True, 2)
 
 
 def test_it_never_goes_live_and_leaves_nothing_behind(tmp_path: Path) -> None:

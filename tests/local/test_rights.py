@@ -19,7 +19,7 @@ from ops.cli.main import build, main
 from ops.keys import Keys
 from ops.local.refusal import Refusal
 from ops.wiring import Wiring
-from sinks.ledger import Ledger, migrate
+from sinks.ledger import Ledger, migrate, open_ledger
 from tests.contract.build import NOON, act, answered, claim, decide, settle, take
 
 PHONE = "+84912000001"
@@ -174,6 +174,18 @@ def test_a_list_opts_out_and_the_report_of_refused_lines_names_nobody(desk: Desk
     with desk.ledger.begin() as tx:
         assert tx.slots_for_decision(["d1"])["d1"].opted_out
     assert desk.trail() == [("imported", "optouts", {"lines": 3, "contacts": 2, "refused": 1})] * 2
+
+
+def test_a_list_counts_whom_a_message_is_on_its_way_to(desk: Desk) -> None:
+    take(desk.ledger, act("d1", PHONE))
+    decide(desk.ledger, "d1")
+    sender = open_ledger(desk.env["HAILONG_LEDGER"], replace(desk.wiring.tools, may_leave=lambda *_: None), "sender")
+    (one,) = claim(sender)
+    (desk.folder / "list.csv").write_text("0912000001\n0912000002\n")
+    told = desk.run("import", "optouts", str(desk.folder / "list.csv")).stderr
+    assert "To 1 of them a message was on its way already: that one may still arrive." in " ".join(told.split())
+    settle(sender, "handed_over", one)
+    assert json.loads(desk.run("import", "optouts", str(desk.folder / "list.csv"), "--json").stdout)["under_way"] == 0
 
 
 @pytest.mark.parametrize("beside", [False, True])

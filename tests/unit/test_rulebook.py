@@ -207,7 +207,12 @@ def test_another_content_under_the_same_version_shows() -> None:
         ("[versions.experiments.link]\nlink = 0.5\nfree = 0.5", ["experiments.link", "'free'", "link or link_free"]),
         ("[versions.experiments.channel]\nsms = 0.5\nprint = 0.5", ["experiments.channel", "'print'", "channels.order"]),
         ('[versions.experiments.hour]\n"07:00-09:00" = 0.5\n"09:00-12:00" = 0.5', ["experiments.hour", "07:00-09:00", "hours.opens"]),
-        ('[versions.experiments.wording]\n"Xin chào" = 0.5\nb = 0.5', ["experiments.wording", "small letters"]),
+        ('[versions.experiments.wording]\n"Xin chào" = 0.5\nb = 0.5', ["experiments.wording", "one small letter"]),
+        ("[versions.experiments.wording]\nplain = 0.5\nb = 0.5", ["experiments.wording", "'plain'", "one small letter"]),
+        (
+            '[versions.experiments.hour]\n"12:00-12:01" = 0.5\n"13:00-20:00" = 0.5',
+            ["experiments.hour", "'12:00-12:01' lasts 1 minutes", "moment.spread_minutes of 240", "lower moment.spread_minutes to 1"],
+        ),
     ],
     ids=lambda v: v.replace("\n", " ")[10:60] if isinstance(v, str) else "",
 )
@@ -231,6 +236,7 @@ def test_a_wrong_rulebook_is_refused_with_key_cause_and_next_step(body: str, wor
         ("[[versions]\n", ["not TOML", "line 1", "Mend"]),
         ('[[versions]]\nversion = "1"\nvalid_from = 2026-02-30\nsource = "t"', ["not TOML", "line 3"]),
         ('[[versions]]\nversion = "1"\nvalid_from = 2026-02-01\nsource = ""', ["version 1", "source"]),
+        ('[[versions]]\nversion = "1"\nvalid_from = 2026-02-01\nsource = "  "', ["version 1", "source: it is missing", "Say who"]),
         ('[[versions]]\nversion = ""\nvalid_from = 2026-02-01\nsource = "t"', ["version"]),
         (HEAD + HEAD.replace("2026-01-01", "2026-02-01"), ["version 1", "two of that name"]),
         (HEAD + HEAD.replace('"1"', '"2"'), ["version 2", "valid_from", "overlaps version 1", "another day"]),
@@ -241,6 +247,13 @@ def test_a_file_that_is_no_list_of_versions_is_refused(text: str, words: list[st
     message = refused(text)
     for word in words:
         assert word in message, message
+
+
+def test_a_window_as_long_as_the_spread_will_do() -> None:
+    arms = {"08:00-10:00": 0.5, "18:00-20:00": 0.5}
+    written = "\n".join(f'"{arm}" = {share}' for arm, share in arms.items())
+    assert version(f"[versions.moment]\nspread_minutes = 120\n[versions.experiments.hour]\n{written}").experiments == {"hour": arms}
+    assert "lasts 120 minutes" in refused(f"{HEAD}[versions.moment]\nspread_minutes = 121\n[versions.experiments.hour]\n{written}")
 
 
 @pytest.mark.parametrize("arm", ["morning", "09:00", "24:00-25:00", "09:00-12:00 ", "9:00-12:00"])
