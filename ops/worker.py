@@ -68,7 +68,7 @@ class Role:
         self.wiring = wiring
         self.role = role
         self.slot = slot
-        self.pulse = 0.012 if wiring.time_lapse else 0.25
+        self.pulse = 0.03 if wiring.time_lapse else 0.25
         self.worker = f"{role}-{slot}"
         self.ledger = wiring.held_ledger(self.worker)
         self.broken = wiring.settings.proof_break
