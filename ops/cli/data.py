@@ -19,7 +19,7 @@ from hailong.domain.units import LOCAL
 from hailong.ports import Claimed, Permanent
 from ops import rebuild as rebuilding
 from ops import setup as setting_up
-from ops.cli.door import Data, Json, existing, print_json, say, settings_of, wired
+from ops.cli.door import Data, Json, day_of, existing, print_json, say, settings_of, wired
 from ops.cli.rights import import_optouts
 from ops.cli.tables import print_table
 from ops.keyboard import at_the_keyboard
@@ -125,7 +125,7 @@ def import_targets(
     as_json: Json = False,
 ) -> None:
     """Set a target from a day on."""
-    days = [_day(valid_from, "--valid-from"), _day(valid_to, "--valid-to") if valid_to else None]
+    days = [day_of("--valid-from", valid_from), day_of("--valid-to", valid_to) if valid_to else None]
     with wired(ctx, data) as w:
         with w.ledger("cli").read() as reader:
             if unit is not None and unit not in {u.code for u in reader.units()}:
@@ -137,13 +137,6 @@ def import_targets(
         publisher.close()
         _noted(w, "targets", {"unit": unit or "all", "value": value, "changed": int(new)})
     print_json({"changed": int(new)}) if as_json else say("Target set." if new else "That target stands already.")
-
-
-def _day(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Refusal(f"{option}: {text!r} is not a day. Write it as 2026-01-31.", wrong_use=True) from None
 
 
 # --- figures -----------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from ops.local.stack import Stack
 from ops.people import first_link
 from ops.wiring import Wiring
 from producers.simulator import NOTE, Plan, year
-from sinks.clickhouse.diary import changes, diary
+from sinks.clickhouse.diary import diary
 from sinks.clickhouse.drawing import Draws
 from sinks.clickhouse.queries import ClickHouseFigures
 
@@ -157,7 +157,7 @@ def _print_fortnight(wiring: Wiring, plan: Plan) -> None:
     first = fortnight(plan, wiring)
     with closing(wiring.clickhouse()) as client:
         days = diary(client, first, first + FORTNIGHT)
-        news = changes(client, first, first + FORTNIGHT)
+        news = Draws(client, wiring.settings.registry_id).changes(datetime.combine(first, clock_time(0), LOCAL))
     rows = []
     for day in days:
         hours = f"{day.earliest}–{day.latest}" if day.earliest else wiring.rules(day.on).hours.why_closed_on(day.on) or "nothing due"

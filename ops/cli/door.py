@@ -75,6 +75,14 @@ def say(text: str) -> None:
     _TOLD.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def day_of(option: str, typed: str) -> date:
+    """The day an option names. Raises Refusal."""
+    try:
+        return date.fromisoformat(typed)
+    except ValueError:
+        raise Refusal(f"{option} {typed}: is no day. Write it as 2026-03-02.", wrong_use=True) from None
+
+
 def existing(path: Path) -> Path:
     if not path.is_file():
         raise Refusal(f"{path}: no such file. Name one that can be read.", wrong_use=True)

@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date
 from typing import Annotated, Final
 
 import typer
@@ -22,7 +21,7 @@ from hailong.domain.rulebook import RulebookError
 from hailong.domain.scoring import PRIVACY_LIMIT
 from hailong.ports import Permanent, Retryable
 from ops.arms import report
-from ops.cli.door import Data, Json, print_json, say, wired
+from ops.cli.door import Data, Json, day_of, print_json, say, wired
 from ops.cli.tables import print_table
 from ops.drawing import PublicDraw, Redrawn, log_stamps, redrawn
 from ops.local.refusal import Refusal
@@ -101,7 +100,7 @@ def listed(
     as_json: Json = False,
 ) -> None:
     """What was decided on a closed day, as it is published: no names, the line's id is a commitment."""
-    on = _day("--day", day)
+    on = day_of("--day", day)
     with wired(ctx, data) as w:
         lines = PublicDraw(w, w.ledger("cli")).lines(on)
     if lines is None:
@@ -116,13 +115,6 @@ def listed(
         say("--csv and --json give every line.")
 
 
-def _day(option: str, typed: str) -> date:
-    try:
-        return date.fromisoformat(typed)
-    except ValueError:
-        raise Refusal(f"{option} {typed}: is no day. Write it as 2026-03-02.", wrong_use=True) from None
-
-
 def arms(
     ctx: typer.Context,
     first: Annotated[str | None, typer.Option("--from", help="first day of asking, YYYY-MM-DD (default: 90 days before the last)")] = None,
@@ -134,7 +126,7 @@ def arms(
 
     For the quality office and operations: the public does not see it.
     """
-    begin, end = first and _day("--from", first), until and _day("--until", until)
+    begin, end = first and day_of("--from", first), until and day_of("--until", until)
     if begin and end and end < begin:
         raise Refusal(f"--until {end}: lies before --from {begin}. Write that day or a later one.", wrong_use=True)
     with wired(ctx, data) as w:

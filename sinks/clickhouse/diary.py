@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from datetime import date, timedelta
+from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
@@ -47,14 +47,7 @@ STOOD_FOR: Final = Query(
     ) GROUP BY day ORDER BY day
     """,
 )
-CHANGES: Final = Query(
-    "changes of providers",
-    f"""
-    SELECT any(at), any(provider.channel), any(provider.provider), any(before), any(reason) FROM provider WHERE {_SPAN}
-    GROUP BY event_id ORDER BY any(at), any(version)
-    """,  # noqa: S608 - our own names
-)
-QUERIES: Final = (SENT, CHOSEN, STOOD_FOR, CHANGES)
+QUERIES: Final = (SENT, CHOSEN, STOOD_FOR)
 
 
 @dataclass
@@ -75,17 +68,6 @@ class Day:
     """Endings another one stands for."""
 
 
-@dataclass(frozen=True)
-class Change:
-    """From ``at`` on another provider carried a channel."""
-
-    at: datetime
-    channel: str
-    provider: str
-    before: str
-    reason: str
-
-
 def diary(client: Client, first: date, after: date) -> list[Day]:
     """Every local day from ``first`` up to, and without, ``after``. Raises Retryable, Permanent."""
     days = {first + timedelta(days=n): Day(first + timedelta(days=n)) for n in range((after - first).days)}
@@ -103,12 +85,7 @@ def diary(client: Client, first: date, after: date) -> list[Day]:
     return list(days.values())
 
 
-def changes(client: Client, first: date, after: date) -> list[Change]:
-    """Changes of providers in the same span, in order. Raises Retryable, Permanent."""
-    return [Change(at.replace(tzinfo=UTC), *rest) for at, *rest in _rows(client, CHANGES, first, after)]
-
-
-def _rows(client: Client, query: Query, first: date, after: date) -> list[tuple]:  # type: ignore[type-arg]
+def _rows(client: Client, query: Query, first: date, after: date) -> list[tuple[Any, ...]]:
     binds = {"first": first.isoformat(), "after": after.isoformat()}
     with translated(f"asking ClickHouse for {query.name}"):
         return [tuple(row) for row in client.query(query.sql, parameters=binds).result_rows]

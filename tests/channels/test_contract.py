@@ -33,7 +33,8 @@ class Adapter:
     """One implementation, and who is refused and put off by its provider."""
 
     name: str
-    make: Callable[[CarrierProcess], Channel]
+    make: Callable[..., Channel]
+    """Of a carrier and, where there is a wire, the seconds a message may take."""
     refused: str
     busy: str
     channel: Any = "sms"
@@ -78,7 +79,7 @@ def zns(process: CarrierProcess, timeout: float = 1.0) -> ZnsChannel:
     return ZnsChannel(**process.zns(), now=lambda: datetime.now(UTC), timeout=timeout)
 
 
-def gateway(text: str) -> Callable[[CarrierProcess], Channel]:
+def gateway(text: str) -> Callable[..., Channel]:
     def make(process: CarrierProcess, timeout: float = 1.0) -> GatewaySms:
         return GatewaySms(described(text, process.token), now=lambda: datetime.now(UTC), base_url=process.url, timeout=timeout)
 
@@ -278,9 +279,9 @@ def test_sending_takes_no_longer_than_its_time_with_every_place_taken(adapter: A
         return await asyncio.gather(*(channel.send(message) for message in messages), return_exceptions=True)
 
     began = time.monotonic()
-    outcomes = using(adapter.make(process), crowd)
+    # Time enough for every place to come as far as the text, also on a busy machine.
+    outcomes = using(adapter.make(process, 4.0), crowd)
     assert time.monotonic() - began < 60, "it waited for the answers that never come"
     unknown = [outcome for outcome in outcomes if isinstance(outcome, UnknownOutcome)]
     never_begun = [outcome for outcome in outcomes if isinstance(outcome, Retryable)]
-    assert len(unknown) + len(never_begun) == 24
-    assert 0 < len(unknown) <= adapter.places, "on a busy machine not each of them has come as far as its text"
+    assert (len(unknown), len(never_begun)) == (adapter.places, 24 - adapter.places)

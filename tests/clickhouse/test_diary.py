@@ -10,11 +10,11 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from msgspec.structs import replace
 
-from hailong.events import ContactPreference, Fact, ProviderChanged, SurveyDecided, SurveyDelivery
+from hailong.events import ContactPreference, Fact, SurveyDecided, SurveyDelivery
 from hailong.settings import Settings
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.connection import connect
-from sinks.clickhouse.diary import Change, Day, changes, diary
+from sinks.clickhouse.diary import Day, diary
 from tests.clickhouse.facts import delivery
 
 pytestmark = pytest.mark.stack
@@ -74,21 +74,3 @@ def test_each_day_has_what_happened_on_it_and_days_without_anything_are_there(cl
         Day(TUESDAY, standing=1, represented=2),
         Day(WEDNESDAY, 1, 0, Counter(twilio=1), "00:30", "00:30"),
     ]
-
-
-def test_changes_of_providers_come_once_and_in_order(client: Client) -> None:
-    over, back = datetime(2026, 3, 2, 5, tzinfo=UTC), datetime(2026, 3, 3, 5, tzinfo=UTC)
-    said = {"registry_id": "test", "channel": "sms", "by": "send"}
-    absorb(
-        client,
-        "provider.changed.v1",
-        [
-            ProviderChanged(event_id="sms:2", provider="twilio", before="gateway", version=2, reason="quiet", at=back, **said),  # type: ignore[arg-type]
-            ProviderChanged(event_id="sms:1", provider="gateway", before="twilio", version=1, reason="barred", at=over, **said),  # type: ignore[arg-type]
-        ],
-    )
-    assert changes(client, MONDAY, WEDNESDAY) == [
-        Change(over, "sms", "gateway", "twilio", "barred"),
-        Change(back, "sms", "twilio", "gateway", "quiet"),
-    ]
-    assert changes(client, WEDNESDAY, THURSDAY) == []
