@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 
 from web.assembly import server
+
+_PAGE: Final = "<!doctype html><title>bare</title>" + "<p>Rất hài lòng</p>" * 400
 
 
 async def take(request: Request) -> RedirectResponse:
@@ -20,13 +23,18 @@ async def take(request: Request) -> RedirectResponse:
         return RedirectResponse(f"/{request.path_params['code']}/thanks?f={len(sent)}", 303)
 
 
+async def page(_request: Request) -> HTMLResponse:
+    """As many bytes as our question has, made beforehand."""
+    return HTMLResponse(_PAGE)
+
+
 async def healthz(_request: Request) -> RedirectResponse:
     """Alive."""
     return RedirectResponse("/", 303)
 
 
 def main() -> None:
-    app = Starlette(routes=[Route("/healthz", healthz), Route("/{code}", take, methods=["POST"])])
+    app = Starlette(routes=[Route("/healthz", healthz), Route("/{code}/next", page), Route("/{code}", take, methods=["POST"])])
     uvloop.run(uvicorn.Server(server(app, "127.0.0.1", int(sys.argv[1]))).serve())
 
 

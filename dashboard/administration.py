@@ -9,7 +9,7 @@ from typing import Final
 
 from dashboard.access import new_link
 from hailong.access import PeopleLedger, PeopleTransaction
-from hailong.domain.access import ROLES, Account, LinkPurpose, Role, normal_login
+from hailong.domain.access import AT_A_DESK, ROLES, Account, LinkPurpose, Role, normal_login
 from hailong.ports import Invalid
 
 _NAME_MAX: Final = 80
@@ -143,8 +143,8 @@ class Administration:
             raise Invalid("missing", "name", "write the name that the pages shall show")
         if len(wanted.name.strip()) > _NAME_MAX:
             raise Invalid("long", "name", f"at most {_NAME_MAX} letters")
-        if wanted.role == "unit_officer" and wanted.scope is None:
-            raise Invalid("missing", "scope", "a unit officer needs a unit")
+        if wanted.role in AT_A_DESK and wanted.scope is None:
+            raise Invalid("missing", "scope", "whoever works at a desk needs a unit")
         if wanted.scope is not None:
             with self._ledger.read() as reader:
                 if wanted.scope not in {unit.code for unit in reader.units()}:

@@ -17,17 +17,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dashboard import drawing, messages, operations
+from dashboard import drawing, messages, operations, questionnaire
 from dashboard.access import Access
 from dashboard.administration import Administration
+from dashboard.calls import CallPages
 from dashboard.gate import Gate, who_of
+from dashboard.helping import LARGE, HelpPages
 from dashboard.managing import Managing
 from dashboard.own import Own
 from dashboard.refusing import wrong_question
 from dashboard.scope import Scope
 from dashboard.signing import Signing
 from dashboard.stopping import Stopping
+from dashboard.talking import Talking
 from dashboard.view import Alerts, FigureStore, Question, View, figures_json, question, view
+from dashboard.waiting import Lists, Waiting
+from hailong.domain.papers import LARGEST
 from hailong.domain.scoring import STEP, Version
 from hailong.domain.units import LOCAL
 from hailong.ports import Clock, Invalid, Permanent, Retryable
@@ -35,10 +40,13 @@ from web import numbers
 from web.assembly import assemble
 from web.headers import Policy
 from web.health import Check
+from web.limits import BodyLimit
 from web.pages import Pages, texts
 
 _HERE: Final = Path(__file__).parent
 _KEPT: Final = 32
+_SMALL: Final = 16_384
+"""Bytes of a form without a file."""
 
 
 class Views:
@@ -102,6 +110,9 @@ def build_dashboard(
     letters: messages.Rows | None = None,
     arms: messages.Arms | None = None,
     running: operations.Operations | None = None,
+    asked: questionnaire.Rows | None = None,
+    waiting: tuple[Lists, Callable[[str], str]] | None = None,
+    talking: Talking | None = None,
     loopback_only: bool = False,
     trusted_proxies: str = "",
 ) -> Starlette:
@@ -109,13 +120,16 @@ def build_dashboard(
 
     ``notice``: language → a text at the top of the page (what is public, what simulated). ``step``: figures of a unit move in steps
     of so many answers, but for the quality office. ``letters``: the rows of ``/messages``, ``arms`` its comparison;
-    ``running``: what ``/operations`` shows. ``loopback_only``: whoever does not come
-    from this very machine gets 403, signed in or not.
+    ``asked``: what ``/questionnaire`` shows; ``running``: what ``/operations`` shows; ``waiting``: the quality office's lists and how units
+    are called; ``talking``: calls, help, paper. ``loopback_only``: whoever does not come from this very machine gets 403, signed in or not.
     """
     access = texts(_HERE / "texts" / "access")
+    talk = texts(_HERE / "texts" / "talking")
+    more = {lang: {"talking": said["nav"], "calls": said["calls"], "helping": said["helping"]} for lang, said in talk.items()}
     words = {lang: said | {"access": access[lang], "operations": operations.words()[lang]} for lang, said in texts(_HERE / "texts").items()}
+    words = {lang: said | more[lang] for lang, said in words.items()}
     site = {lang: str(said["site"]) for lang, said in words.items()}
-    styles = [_HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations")]
+    styles = [_HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations", "talking")]
     pages = Pages([_HERE / "templates"], styles, words, site)
     gate = Gate(door.access, pages, loopback_only=loopback_only, new_token=door.new_token)
     views = Views(store, clock, step)
@@ -129,12 +143,23 @@ def build_dashboard(
         *Managing(gate, door.administration, door.address).routes(),
         *Stopping(gate, clock).routes(),
     ]
+    if asked is not None:
+        routes.append(Route("/questionnaire", gate.page(questionnaire.page(asked, gate), questionnaire.ROLES), name="questionnaire"))
+    if waiting is not None:
+        routes += Waiting(gate, *waiting, clock).routes()
+    if talking is not None:
+        gate.talks = True
+        routes += [*CallPages(gate, talking).routes(), *HelpPages(gate, talking).routes()]
     if running is not None:
         routes.append(Route("/operations", gate.page(operations.page(running, gate), operations.ROLES), name="operations"))
     if letters is not None:
         routes.append(Route("/messages", gate.page(messages.page(letters, gate.shown, pages.turned, arms)), name="messages"))
     checks = [Check("clickhouse", _probe(views.ping)), Check("ledger", _probe(alerts), needed=False)]
-    return assemble(routes, pages, policy=Policy(styles=pages.style_source), checks=checks, trusted_proxies=trusted_proxies)
+    for route in routes:
+        if route.path not in LARGE:
+            route.app = BodyLimit(route.app, _SMALL)
+    policy = Policy(styles=pages.style_source, forms=f"'self' {talking.survey}" if talking is not None else "'self'")
+    return assemble(routes, pages, policy=policy, checks=checks, trusted_proxies=trusted_proxies, body_limit=LARGEST + _SMALL)
 
 
 def _probe(ask: Callable[[], object]) -> Callable[[], Any]:

@@ -19,17 +19,17 @@ from starlette.responses import RedirectResponse, Response
 
 from dashboard.access import Access, Who
 from dashboard.refusing import Foreign, foreign, stale, unavailable
-from hailong.domain.access import Role
+from hailong.domain.access import ROLES, Role
 from hailong.ports import Permanent, Retryable
 from web.pages import Pages
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 OUTSIDE: Final = frozenset({"/healthz", "/readyz", "/robots.txt", "/sign-in", "/sign-in/code", "/welcome/{token}"})
 """Addresses that ask for no session."""
-EVERYBODY: Final[frozenset[Role]] = frozenset({"viewer", "unit_officer", "quality_officer", "operator", "administrator"})
+EVERYBODY: Final[frozenset[Role]] = frozenset(ROLES)
 _SESSION: Final = "hailong"
 _FORM: Final = "hailong-form"
-_FIELDS: Final = 20
+_FIELDS: Final = 60
 
 
 class Gate:
@@ -38,20 +38,25 @@ class Gate:
     def __init__(self, access: Access, pages: Pages, *, loopback_only: bool, new_token: Callable[[], str]) -> None:
         self.access = access
         self.pages = pages
+        self.talks = False
+        """Whether there are calls, help at the desk and paper here."""
         self._loopback_only = loopback_only
         self._new_token = new_token
 
     # --- pages
 
-    def page(self, endpoint: Endpoint, roles: frozenset[Role] = EVERYBODY) -> Endpoint:
-        """A page for whoever has signed in and one of these roles; others are led to the sign-in. Its forms carry the session's token."""
+    def page(self, endpoint: Endpoint, roles: frozenset[Role] = EVERYBODY, *, files: int = 0) -> Endpoint:
+        """A page for whoever has signed in and one of these roles; others are led to the sign-in. Its forms carry the session's token.
+
+        ``files``: so many may stand in its forms (``upload``).
+        """
 
         async def guarded(request: Request) -> Response:
             who = await self._who(request)
             if who is None:
                 return self.to("/sign-in", request)
             _allow(who, roles)
-            request.state.who = who
+            request.state.who, request.state.files = who, files
             if request.method == "POST":
                 await self._ours(request, who.csrf)
             return await endpoint(request)
@@ -104,17 +109,32 @@ class Gate:
     # --- what a page needs
 
     async def sent(self, request: Request) -> dict[str, str]:
-        """The fields of a form."""
+        """The fields of a form; of one that stands there several times the last."""
+        return {name: values[-1] for name, values in (await self.many(request)).items()}
+
+    async def many(self, request: Request) -> dict[str, list[str]]:
+        """The fields of a form, each with all its values."""
         if not hasattr(request.state, "sent"):
-            async with request.form(max_files=0, max_fields=_FIELDS) as form:
-                request.state.sent = {name: value for name, value in form.items() if isinstance(value, str)}
-        sent: dict[str, str] = request.state.sent
+            request.state.sent, request.state.upload = {}, b""
+            async with request.form(max_files=getattr(request.state, "files", 0), max_fields=_FIELDS) as form:
+                for name, value in form.multi_items():
+                    if isinstance(value, str):
+                        request.state.sent.setdefault(name, []).append(value)
+                    else:
+                        request.state.upload = await value.read()
+        sent: dict[str, list[str]] = request.state.sent
         return sent
+
+    async def upload(self, request: Request) -> bytes:
+        """The file of a form; empty when there is none."""
+        await self.many(request)
+        uploaded: bytes = request.state.upload
+        return uploaded
 
     def shown(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         """A page for who is signed in."""
         lang, who = self.pages.language(request), who_of(request)
-        return self.pages.respond(template, lang, status, who=who, csrf=who.csrf, **context)
+        return self.pages.respond(template, lang, status, who=who, csrf=who.csrf, talks=self.talks, **context)
 
     def shown_outside(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         """A page for who is not; with a fresh token of its form."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
-from hailong.domain.access import Role
+from hailong.domain.access import AT_A_DESK, Role
 from hailong.domain.scoring import Figures
 from hailong.domain.units import LOCAL, Registry
 
@@ -25,7 +25,7 @@ class Scope:
     @classmethod
     def of(cls, role: Role, unit: str | None) -> Scope:
         """That of an account. A desk never learns single answers; the quality office, which sees all units, sees at once."""
-        return cls(unit, morning=role == "unit_officer", exact=role == "quality_officer" and unit is None)
+        return cls(unit, morning=role in AT_A_DESK, exact=role == "quality_officer" and unit is None)
 
     def step(self, usual: int) -> int:
         """In steps of how many answers figures of units move."""

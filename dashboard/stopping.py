@@ -15,11 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dashboard.gate import Gate, who_of
-from hailong.domain.access import Role
+from hailong.domain.access import AT_A_DESK, Role
 from hailong.ports import Clock, Invalid
 
 Door = Literal["1022", "desk"]
-MAY: Final[frozenset[Role]] = frozenset({"unit_officer", "quality_officer", "operator", "administrator"})
+MAY: Final[frozenset[Role]] = frozenset({"desk", "caller", "unit_officer", "quality_officer", "operator", "administrator"})
 """Whoever talks with people: at the telephone, at a desk, in the office."""
 
 
@@ -54,7 +54,7 @@ class Stopping:
     def _page(
         self, request: Request, status: int = 200, *, done: bool = False, wrong: str = "", contact: str = "", door: str = ""
     ) -> Response:
-        chosen = door or ("desk" if who_of(request).role == "unit_officer" else "1022")
+        chosen = door or ("desk" if who_of(request).role in AT_A_DESK else "1022")
         turned = self._gate.pages.turned("/opt-out?")
         said = {"done": done, "wrong": wrong, "contact": contact, "door": chosen, "doors": get_args(Door), "turned": turned}
         return self._gate.shown(request, "opt_out.html", status, **said)

@@ -189,4 +189,6 @@ def _counted(counts: Counts, enough: bool) -> dict[str, Any]:
         "answered": counts.answered,
         "revised": counts.revised,
     }
-    return {name: value if enough else None for name, value in shown.items()} | {"suppressed": not enough}
+    desk = counts.desk_n >= PRIVACY_LIMIT
+    apart = {"desk_n": counts.desk_n if desk else None, "desk_satisfied": counts.desk_satisfied if desk else None, "held": counts.held}
+    return {name: value if enough else None for name, value in shown.items()} | {"suppressed": not enough} | apart

@@ -29,8 +29,12 @@ Purpose = Literal["invitation", "reminder"]
 MessageChannel = Literal["sms", "email", "zns", "print"]
 """The way to people; who carries it is the provider."""
 Mode = Literal["link", "code", "call", "sms", "zns", "kiosk", "assisted", "paper"]
+Place = Literal["away", "desk"]
+"""Where an answer was given; see hailong.domain.doors."""
+Form = Literal["full", "short"]
+Act = Literal["page", "not_me"]
 DeliveryState = Literal["due", "claimed", "handed_over", "delivered", "failed", "unknown", "withdrawn", "expired"]
-CountedKind = Literal["answer", "detail", "retraction", "unit", "target", "fixed", "day"]
+CountedKind = Literal["answer", "detail", "retraction", "held", "disposition", "unit", "target", "fixed", "day"]
 AlertState = Literal["raised", "acknowledged", "acting", "cleared", "settled", "fixed", "not_found"]
 
 
@@ -135,7 +139,7 @@ class SurveyDelivery(Fact, frozen=True, kw_only=True):
 
 
 class SurveyAnswered(Fact, frozen=True, kw_only=True):
-    """One submission of one page of the questionnaire."""
+    """One submission of one page of the questionnaire; or, by ``act``, that the message reached somebody else (``not_me``)."""
 
     survey_id: str
     questionnaire: str
@@ -144,11 +148,19 @@ class SurveyAnswered(Fact, frozen=True, kw_only=True):
     language: Language
     page: int
     answers: dict[str, Any]
-    """Question id → option (1–5, null for "not applicable") or a list of option ids. Never free text."""
+    """Question id → 1–5 or null ("not applicable") of a scale, an option id, a list of option ids, or true. Never free text."""
     nonce: str
     """Of the form that was filled in: the pages of one submission share it."""
     answered_at: datetime
+    """When the person answered: on a phone without signal that may be long before it is sent."""
     about: About
+    act: Act = "page"
+    form: Form = "full"
+    place: Place = "away"
+    finished: bool = False
+    """The person is done with this questionnaire."""
+    signs: list[str] = []
+    """Marks of pressure the door saw: the count role holds such a first answer until a person has looked."""
 
 
 class SurveyCounted(Fact, frozen=True, kw_only=True):
@@ -169,6 +181,7 @@ class SurveyCounted(Fact, frozen=True, kw_only=True):
     questionnaire_version: int | None = None
     mode: Mode | None = None
     language: Language | None = None
+    place: Place | None = None
     score: int | None = None
     """Q0, 1–5; null for "not applicable"."""
     answers: dict[str, Any] = {}
@@ -216,7 +229,7 @@ class CaseChanged(Fact, frozen=True, kw_only=True):
     case_id: str
     version: int
     state: Literal["opened"]
-    kind: Literal["charges"]
+    kind: Literal["charges", "callback"]
     confidential: bool
     unit: str
     on: date

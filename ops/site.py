@@ -10,9 +10,10 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 import uvloop
@@ -21,12 +22,19 @@ from starlette.applications import Starlette
 from dashboard.app import build_dashboard
 from hailong import telemetry
 from hailong.domain.alert_sentences import listed
+from hailong.domain.questionnaire import QuestionnaireError
 from hailong.domain.units import LOCAL
+from hailong.events import Form
+from hailong.ports import Permanent, Retryable
 from hailong.settings import SettingError, Settings, load
-from ops import arms, messages
+from ops import arms, messages, questionnaires
+from ops.doors import talking
 from ops.drawing import PublicDraw
+from ops.entering import DossierRefs
+from ops.kiosks import KioskBook
 from ops.people import door
 from ops.running import Running
+from ops.waiting import OfficeLists
 from ops.ways import secret
 from ops.wiring import Wiring
 from producers.desk import Desk
@@ -61,6 +69,10 @@ def survey(wiring: Wiring, name: str) -> Starlette:
     ledger = wiring.lasting_ledger(name)
     token = secret(s.twilio_token_file)
 
+    asked = library()
+    with suppress(Retryable):  # answers can be taken without the ledger; it is held against it at the next start
+        questionnaires.frozen(asked, ledger, wiring.clock.now())
+
     async def ledger_answers() -> None:
         await asyncio.to_thread(ledger.pending, 1)
 
@@ -71,10 +83,11 @@ def survey(wiring: Wiring, name: str) -> Starlette:
         spool=Spool(s.data_dir / "spool", name),
         clock=wiring.clock,
         office=office(),
-        library=library(),
+        library=asked,
         form_keys=[base64.urlsafe_b64encode(wiring.keys.named("forms"))],
         new_nonce=lambda: secrets.token_hex(16),
         monotonic=time.monotonic,
+        receipt_for=wiring.receipt_for,
         receipts={"twilio": ReceiptDoor("X-Twilio-Signature", partial(verify_callback, token), parse_callback)},
         zalo=ZnsEvents(s.zns_app_id, secret(s.zns_oa_secret_file)) if s.zns_app_id and s.zns_oa_secret_file else None,
         gateways=[wiring.out.gateway] if wiring.out.gateway else [],
@@ -82,6 +95,8 @@ def survey(wiring: Wiring, name: str) -> Starlette:
         sent=SentBook(ledger, LOCAL),
         fakes=FakeBook(ledger, LOCAL, wiring.directory.office, wiring.officers_ref, s.dashboard_url),
         draw=PublicDraw(wiring, ledger),
+        dossier_codes=DossierRefs(ledger, wiring.keyed, time.monotonic),
+        kiosks=KioskBook(ledger),
         checks=[Check("ledger", ledger_answers, needed=False), Check("log", publisher.check, needed=False)],
         close=publisher.close,
     )
@@ -107,6 +122,9 @@ def dashboard(wiring: Wiring, name: str) -> Starlette:
         letters=lambda: letters(wiring),
         arms=partial(arms.report, wiring, ledger),
         running=Running(wiring, ledger),
+        talking=talking(wiring, ledger),
+        asked=lambda form, ending: questionnaires.rows(library(), cast(Form, form), ending),
+        waiting=(OfficeLists(ledger), wiring.unit_names(ledger)),
         loopback_only=s.dashboard_loopback_only,
         trusted_proxies=s.trusted_proxies,
     )
@@ -141,7 +159,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     name = settings.service if settings.service != Settings().service else args.name
     telemetry.configure(name, settings.log_level)
-    app = BUILD[args.name](Wiring(settings), name)
+    try:
+        app = BUILD[args.name](Wiring(settings), name)
+    except (Permanent, QuestionnaireError) as e:
+        sys.stderr.write(f"{e}\n")
+        return 2
     uvloop.run(uvicorn.Server(server(app, args.host, args.port)).serve())
     return 0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from hailong.domain import draw as lots
-from hailong.domain import links
+from hailong.domain import links, receipts
 from hailong.domain.hours import Hours
 from hailong.domain.people import Keyed
 from hailong.domain.rulebook import Rulebook, Rules
@@ -85,6 +85,10 @@ class Wiring:
         """The code of a link; the same every time."""
         return links.code(self.keys.named("links"), survey_id, cast(Purpose, purpose), cast(MessageChannel, channel))
 
+    def receipt_for(self, survey_id: str) -> str:
+        """The receipt of a slot's answer; the same every time."""
+        return receipts.receipt(self.keys.named("links"), survey_id)
+
     # --- stores and log
 
     @cached_property
@@ -105,6 +109,9 @@ class Wiring:
             welcome=lambda channel, to: self.out.welcome(channel, to),
             price=lambda channel, provider, language, to: self.out.price(self._day(self.clock.now()))(channel, provider, language, to),
             slip_hash=self.keyed.slip_hash,
+            tail_hash=self.keyed.tail_hash,
+            ticket_hash=self.keyed.ticket_hash,
+            receipt_hash=lambda survey_id: receipts.receipt_hash(self.receipt_for(survey_id)),
             cap_days=lambda at: self.rules(self._day(at)).cap_days,
             ways=self.ways,
             switching=Switching(back_after_s=s.provider_back_after_s),
@@ -158,7 +165,7 @@ class Wiring:
         s = self.settings
         tried: dict[str, Any] = {name: v for name in TRIED if (v := getattr(s, name)) >= 0}
         tried |= {"after_electronic": "at_once"} if s.ask_at_once else {}
-        tried |= {"hours": _ALWAYS} if s.any_hour else {}
+        tried |= {"hours": _ALWAYS, "call_hours": _ALWAYS} if s.any_hour else {}
         return lambda rules: replace(rules, version=f"{rules.version}+tried", **tried) if tried else rules
 
     @cached_property
@@ -243,7 +250,7 @@ class Wiring:
         def words(fact: AlertChanged | CaseChanged) -> Mapping[str, Any]:
             unit = {"unit": fact.unit, "unit_name": name(fact.unit)}
             if isinstance(fact, CaseChanged):
-                return {"kind": "charges", **unit, "on": fact.on.isoformat()}
+                return {"kind": fact.kind, **unit, "on": fact.on.isoformat()}
             kind = "alert_raised" if fact.state == "raised" else "alert_cleared"
             figures = {"n": fact.n, "satisfied": fact.satisfied, "target": fact.target, "low": fact.low, "high": fact.high}
             days = {"since": fact.since.isoformat(), "until": fact.until.isoformat(), "url": self.settings.dashboard_url}

@@ -43,6 +43,7 @@ from producers.dropfolder import DropFolder
 from producers.publisher import AioPublisher
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.doubts import Doubts
+from streams.calling import Caller
 from streams.counting import Archiving, Counter, Judging
 from streams.deciding import Decider
 from streams.erasing import Eraser
@@ -100,6 +101,7 @@ class Role:
     def _count(self) -> Handler:
         counter = Counter(self.outbox, self.wiring.clock)
         self.background.append(every(self.pulse, counter.days, "day records"))
+        self.background.append(every(max(self.pulse, 0.2), counter.wishes, "erased and released answers"))
         return counter
 
     def _judge(self) -> Handler:
@@ -122,6 +124,8 @@ class Role:
         self.background.append(every(self.pulse, timer.round, "timer"))
         eraser = Eraser(self.outbox, w.clock, real_now, w.keys)
         self.background.append(every(self.pulse, eraser.round, "erasing"))
+        caller = Caller(self.outbox, w.clock, real_now, w.rules, w.draw)
+        self.background.append(every(self.pulse, caller.round, "the draw of calls"))
         if self.slot == 0:  # one process: their order in the log is theirs
             seeds = Seeds(self.outbox, w.clock, real_now, s.registry_id, w.seed)
             self.background.append(every(self.pulse, seeds.round, "seeds of the draw"))

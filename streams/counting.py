@@ -15,6 +15,8 @@ from hailong.ports import Clock, FactStore, Invalid, Permanent, Retryable, Trans
 from streams.guard import Item, Outbox, Refused
 
 PER_TRANSACTION: Final = 50
+WISHES: Final = ("erase_answer", "release", "confirm", "disposition")
+"""Kinds of due rows: what people asked of counted answers."""
 
 
 class Counter:
@@ -40,6 +42,13 @@ class Counter:
             elif control := control_of(fact):
                 kind, body = control
                 tx.control(kind, fact.event_id, body, now)
+
+    async def wishes(self) -> None:
+        """Erase and release what people asked for, called again and again."""
+        now = self._clock.now()
+        if await self._outbox.anything_due(WISHES, now, now):
+            _, rows = await self._outbox.write(lambda tx: tx.carry_out(now, PER_TRANSACTION))
+            await self._outbox.publish(rows)
 
     async def days(self) -> None:
         """Write a day record when a local day begins, and wait for the next one; called again and again."""

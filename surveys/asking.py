@@ -1,29 +1,42 @@
-"""The question and its answer. A GET looks into the ledger and records nothing; a POST needs only the log or the spool."""
+"""The questions and their answers. A GET looks into the ledger and records nothing; a POST needs only the log or the spool."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from hailong.domain import links
-from hailong.domain.questionnaire import Answer, Page, validate
-from hailong.events import Language, SurveyAnswered, encode
+from hailong.domain.doors import RESUME
+from hailong.domain.questionnaire import Given, Page, Questionnaire, validate
 from hailong.ports import Clock, Invalid, Retryable, SlotForAnswer
-from surveys.form_state import FormState, Sealer
+from surveys.form_state import THANKS, WHO, FormState, Sealer
 from surveys.guessing import Guard
 from surveys.keeping import Keeper
+from surveys.pressure import Pressure
 from surveys.records import Records
 from surveys.showing import AGAIN, Showing
+from surveys.submitting import Submitting
 from surveys.wording import Library
 
-FIELD = "form"
+INSIDE: Final = "in"
+"""Where a code stands in addresses of links, this stands in those of every other door."""
+FIELD: Final = "form"
 """The form field of the sealed state."""
-_MAX_FIELDS = 60
-FACT_LANGUAGES: dict[str, Language] = {"vi": "vi", "en": "en"}
+FINISH: Final = "finish"
+AT: Final = "at"
+"""The form field of the moment an answer was given on a phone without signal."""
+TRAP: Final = "website"
+"""The form field no person sees; whatever fills it in is a program."""
+NOT_ME: Final = "not_me"
+_OURS: Final = (FINISH, AT, TRAP, NOT_ME)
+_MAX_FIELDS: Final = 60
+_AHEAD: Final = timedelta(minutes=5)
+"""So far a phone's clock may be ahead of ours."""
 
 
 class Asking:
@@ -31,28 +44,32 @@ class Asking:
 
     def __init__(
         self,
-        registry_id: str,
         library: Library,
         records: Records,
         keeper: Keeper,
+        submitting: Submitting,
         sealer: Sealer,
         showing: Showing,
         guard: Guard,
+        pressure: Pressure,
         clock: Clock,
         new_nonce: Callable[[], str],
     ) -> None:
-        self._registry_id = registry_id
         self._library = library
         self._records = records
         self._keeper = keeper
+        self._submitting = submitting
         self._sealer = sealer
         self._showing = showing
         self._guard = guard
+        self._pressure = pressure
         self._clock = clock
         self._new_nonce = new_nonce
 
+    # --- looking
+
     async def show(self, request: Request) -> Response:
-        """``GET /{code}``."""
+        """``GET /{code}``: whether it is the right person; for a slip, the question itself."""
         code, lang = links.parse(request.path_params["code"]), self._showing.language(request)
         if code is None:
             return self._showing.unknown(lang)
@@ -65,40 +82,83 @@ class Asking:
             self._guard.unknown(request, code)
             return self._showing.unknown(lang)
         lang = self._showing.language(request, slot.language)
+        return self.begin(code, slot, lang, again=AGAIN in request.query_params)
+
+    def begin(self, code: str, slot: SlotForAnswer, lang: str, *, again: bool) -> Response:
+        """What the holder of a link sees first."""
+        state = self.first(slot, lang, code)
+        stands = slot.answered or self._keeper.kept_lately(slot.survey_id)
+        if stands and not again:
+            return self._showing.already(code, state, onward=self._resumed(slot, state))
         if slot.expires_at is not None and self._clock.now() >= slot.expires_at:
             return self._showing.expired(lang, slot.expires_at, slot.desk)
-        stands = slot.answered or self._keeper.kept_lately(slot.survey_id)
-        if stands and AGAIN not in request.query_params:
-            return self._showing.already(code, lang)
-        return self._showing.form(code, self._first(code, slot, lang, again=stands), self._library.current.pages[0])
+        if stands:
+            page = self._library.current.pages[0]
+            return self._form(code, msgspec.structs.replace(state, again=True, page=page.number), page)
+        return self._showing.who(code, state, self._library.current.pages[0].number)
 
-    def _first(self, code: str, slot: SlotForAnswer, lang: str, *, again: bool) -> FormState:
+    def first(self, slot: SlotForAnswer, lang: str, code: str = "", **more: object) -> FormState:
+        """The state with which a form of this slot begins. ``more``: mode, form, helper of another door than the link."""
         asked = self._library.current
         return FormState(
             survey_id=slot.survey_id,
-            code_hash=links.code_hash(code),
+            code_hash=links.code_hash(code) if code else "",
             about=slot.about,
             expires_at=slot.expires_at,
             language=lang,
             questionnaire=asked.id,
             version=asked.version,
             nonce=self._new_nonce(),
-            page=asked.pages[0].number,
+            page=WHO,
             desk=slot.desk,
             ended_on=slot.ended_on,
-            again=again,
+            shown_at=self._clock.now(),
+            **more,  # type: ignore[arg-type]
         )
 
+    def admit(self, slot: SlotForAnswer, lang: str, **more: object) -> Response:
+        """What somebody sees first who came by another door than a link: 303 to the question; that an answer stands; that it is too late.
+
+        ``more``: mode, form, helper.
+        """
+        state = self.first(slot, lang, "", **more)
+        if slot.answered or self._keeper.kept_lately(slot.survey_id):
+            again = self.enter(msgspec.structs.replace(state, again=True))
+            return self._showing.already(INSIDE, state, onward=self._resumed(slot, state), again=again)
+        if slot.expires_at is not None and self._clock.now() >= slot.expires_at:
+            return self._showing.expired(lang, slot.expires_at, slot.desk, "over")
+        return RedirectResponse(self.enter(state), 303)
+
+    def enter(self, state: FormState) -> str:
+        """The address at which somebody answers who came by another door than a link."""
+        return f"/{INSIDE}/next?f={self._sealer.seal(msgspec.structs.replace(state, page=self._library.current.pages[0].number))}"
+
+    def _resumed(self, slot: SlotForAnswer, state: FormState) -> FormState | None:
+        """The form that goes on where somebody stopped; None: they were done, or it is too long ago."""
+        at, asked = slot.answered_at, self._library.current
+        if at is None or asked.id in slot.finished or self._clock.now() >= at + RESUME:
+            return None
+        done = [one.removeprefix(f"{asked.id}:") for one in slot.done if one.startswith(f"{asked.id}:")]
+        page = asked.open_to([*done, *(q.id for q in asked.pages[0].questions)])
+        return None if page is None else msgspec.structs.replace(state, page=page.number, expires_at=at + RESUME)
+
     async def show_next(self, request: Request) -> Response:
-        """``GET /{code}/next?f=…``: a later page; what it must know stands in ``f``."""
+        """``GET /{code}/next?f=…``: a page; what it must know stands in ``f``."""
         try:
             code, state = self._state(request, request.query_params.get("f", ""))
             page = self._page(state)
         except Invalid:
             return self._unreadable(request)
-        if state.expires_at is not None and self._clock.now() >= state.expires_at:
-            return self._showing.expired(state.language, state.expires_at, state.desk)
-        return self._showing.form(code, msgspec.structs.replace(state, language=self._spoken(request, state)), page)
+        if self._over(state):
+            return self._too_late(state)
+        state = msgspec.structs.replace(state, language=self._spoken(request, state))
+        return self._form(code, state, page, picked=self._seen(state, page))
+
+    def _seen(self, state: FormState, page: Page) -> dict[str, list[str]]:
+        """What was answered before on a page gone back to; not any more when the phone may have changed hands."""
+        if self._clock.now() > state.shown_at + timedelta(minutes=30):
+            return {}
+        return {q.id: _values(state.seen[q.id]) for q in page.questions if q.id in state.seen}
 
     async def thank(self, request: Request) -> Response:
         """``GET /{code}/thanks?f=…``: only for whom we thank; anybody else is sent to the question."""
@@ -106,9 +166,20 @@ class Asking:
         try:
             code, state = self._state(request, sealed)
         except Invalid:
+            state = None
+        if state is None or state.page != THANKS:
             code = links.parse(request.path_params["code"]) or ""
             return RedirectResponse(f"/{code}", 303)
-        return self._showing.thanks(code, self._spoken(request, state), sealed, again=state.again)
+        following = self._library.following(state.questionnaire, state.about) if state.form == "full" and not state.again else None
+        more = None
+        if following is not None:
+            begun = msgspec.structs.replace(
+                state, questionnaire=following.id, version=following.version, page=following.pages[0].number, seen={}
+            )
+            more = (self._sealer.seal(begun), len(following.pages))
+        return self._showing.thanks(code, state, self._spoken(request, state), sealed, more)
+
+    # --- answering
 
     async def take(self, request: Request) -> Response:
         """``POST /{code}``: 303 when kept; 422 with what is wrong; 400, 410, 503 with what to do."""
@@ -116,60 +187,91 @@ class Asking:
             form: dict[str, list[str]] = {}
             for name, value in sent.multi_items():
                 form.setdefault(name, []).append(str(value))
+        ours = {name: "".join(form.pop(name, [])) for name in _OURS}
         try:
             code, state = self._state(request, "".join(form.pop(FIELD, [])))
+            if state.page == WHO and ours[NOT_ME]:
+                return await self._not_me(code, state)
             page = self._page(state)
         except Invalid:
             return self._unreadable(request)
-        if state.expires_at is not None and self._clock.now() >= state.expires_at:
-            return self._showing.expired(state.language, state.expires_at, state.desk)
-        answers = validate(page, form)
-        if isinstance(answers, Invalid):
-            return self._showing.form(code, state, page, picked=form, fault=answers, status=422)
+        if self._over(state):
+            return self._too_late(state)
+        given = validate(page, form) if not ours[TRAP] else Invalid("unexpected_field", None, "The trap was filled in.")
+        if isinstance(given, Invalid):
+            return self._form(code, state, page, picked=form, fault=given, status=422)
+        return await self._take(request, code, state, page, given, form, ours)
+
+    async def _take(
+        self,
+        request: Request,
+        code: str,
+        state: FormState,
+        page: Page,
+        given: Given,
+        form: Mapping[str, list[str]],
+        ours: Mapping[str, str],
+    ) -> Response:
+        seen = {**{q: a for q, a in state.seen.items() if q not in {x.id for x in page.questions}}, **given.answers}
+        following = None if ours[FINISH] else self._asked(state).next_page(seen, page.number, state.form)
+        signs = self._pressure.signs(request, state) if page.number == self._library.current.pages[0].number else []
         try:
-            await self._keep(state, page, answers)
+            await self._submitting.keep(state, given, finished=following is None, signs=signs, at=self._given_at(state, ours[AT]))
         except Retryable as away:
-            answer = self._showing.form(code, state, page, picked=form, fault=Invalid("not_saved"), status=503)
+            answer = self._form(code, state, page, picked=form, fault=Invalid("not_saved"), status=503)
             answer.headers["Retry-After"] = str(max(1, round(away.after)))
             return answer
-        return RedirectResponse(self._onward(code, state, answers), 303)
+        onward = msgspec.structs.replace(state, page=following.number if following else THANKS, seen=seen if following else {})
+        return RedirectResponse(f"/{code}/{'next' if following else 'thanks'}?f={self._sealer.seal(onward)}", 303)
 
-    async def _keep(self, state: FormState, page: Page, answers: Mapping[str, Answer]) -> None:
-        if not answers:
-            return  # a page left empty says nothing, so nothing is recorded
+    async def _not_me(self, code: str, state: FormState) -> Response:
+        try:
+            await self._submitting.not_me(state)
+        except Retryable as away:
+            return self._showing.away(state.language, away.after)
+        return self._showing.not_me(state.language)
+
+    def _given_at(self, state: FormState, said: str) -> datetime | None:
+        """When it was filled in on a phone without signal: not before the form was shown, not after now."""
+        try:
+            at = datetime.fromisoformat(said) if said else None
+        except ValueError:
+            return None
         now = self._clock.now()
-        fact = SurveyAnswered(
-            event_id=identity(state.survey_id, state.nonce, page.number, answers),
-            registry_id=self._registry_id,
-            survey_id=state.survey_id,
-            questionnaire=state.questionnaire,
-            questionnaire_version=state.version,
-            mode="link",
-            language=FACT_LANGUAGES.get(state.language, "other"),
-            page=page.number,
-            answers=dict(answers),
-            nonce=state.nonce,
-            answered_at=now,
-            about=state.about,
-        )
-        await self._keeper.keep(encode(fact, now))
+        if at is None or at.tzinfo is None or at > now + _AHEAD:
+            return None
+        return min(max(at, state.shown_at), now)
 
-    def _onward(self, code: str, state: FormState, answers: Mapping[str, Answer]) -> str:
-        """Where the browser goes after an answer: the next page whose condition holds, or the thanks."""
-        questionnaire = self._library.known[state.questionnaire, state.version]
-        given = {**state.seen, **answers}
-        page = questionnaire.next_page(given, state.page)
-        after = page.number if page else 0
-        kept = {q: a for q, a in given.items() if page and q in questionnaire.needed_later(after)}
-        sealed = self._sealer.seal(msgspec.structs.replace(state, page=after, seen=kept))
-        return f"/{code}/{'next' if page else 'thanks'}?f={sealed}"
+    # --- what stands in a form
+
+    def _form(
+        self, code: str, state: FormState, page: Page, *, picked: Mapping[str, list[str]] | None = None, fault: Invalid | None = None,
+        status: int = 200,
+    ) -> Response:  # fmt: skip
+        asked = self._asked(state)
+        before = asked.page_before(state.seen, page.number, state.form)
+        back = self._sealer.seal(msgspec.structs.replace(state, page=before.number)) if before else ""
+        return self._showing.form(code, state, asked, page, back=back, picked=picked, fault=fault, status=status)
+
+    def _too_late(self, state: FormState) -> Response:
+        said = "expired" if state.code_hash else "over"
+        return self._showing.expired(state.language, state.expires_at or self._clock.now(), state.desk, said)
+
+    def _over(self, state: FormState) -> bool:
+        return state.expires_at is not None and self._clock.now() >= state.expires_at
 
     def _state(self, request: Request, sealed: str) -> tuple[str, FormState]:
-        """The code of the address and the state sealed for it. Raises Invalid."""
-        code, state = links.parse(request.path_params["code"]), self._sealer.open(sealed)
+        """The code of the address, or ``INSIDE``, and the state sealed for it. Raises Invalid."""
+        written, state = request.path_params["code"], self._sealer.open(sealed)
+        code = links.parse(written)
+        if written == INSIDE and not state.code_hash:
+            return INSIDE, state
         if code is None or links.code_hash(code) != state.code_hash:
             raise Invalid("form_unreadable", FIELD, "The form was shown under another link.")
         return code, state
+
+    def _asked(self, state: FormState) -> Questionnaire:
+        return self._library.known[state.questionnaire, state.version]
 
     def _page(self, state: FormState) -> Page:
         questionnaire = self._library.known.get((state.questionnaire, state.version))
@@ -185,7 +287,10 @@ class Asking:
         return self._showing.unreadable(links.parse(request.path_params["code"]) or "", self._showing.language(request))
 
 
-def identity(survey_id: str, nonce: str, page: int, answers: Mapping[str, Answer]) -> str:
-    """Content plus the act: the same form sent again with the same answers is the same fact."""
-    parts: Sequence[object] = (survey_id, nonce, page, dict(answers))
-    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+def _values(answer: object) -> list[str]:
+    """An answer as the form's fields say it."""
+    if answer is None:
+        return ["na"]
+    if isinstance(answer, list):
+        return [str(one) for one in answer]
+    return ["yes"] if answer is True else [str(answer)]

@@ -94,9 +94,9 @@ class Drawing:
 
     async def take(self, request: Request) -> Response:
         """``POST /draw``: 200 with the line or that there is none; 422 for what is no code, 429, 503."""
-        code = await _code(request)
-        if code is None:
-            return await self._told(request, "no_code", 422)
+        code = await _typed(request)
+        if not (_SHORTEST <= len(code) <= _TYPED and code.isprintable()):
+            return await self._told(request, "no_code", 422, typed=code[:_TYPED])
         self._admit(request)
         try:
             found = await self._records.run(lambda: self._book.find(code))
@@ -137,12 +137,12 @@ class Drawing:
         after = away.after if isinstance(away, Retryable) else 60.0
         return self._rendered(request, "away", 503, after=after)
 
-    async def _told(self, request: Request, state: str, status: int = 200, found: DrawFound | None = None) -> Response:
+    async def _told(self, request: Request, state: str, status: int = 200, found: DrawFound | None = None, typed: str = "") -> Response:
         try:
             seeds = await self._records.run(self._book.seeds)
         except (Retryable, Permanent) as away:
             return self._away(request, away)
-        return self._rendered(request, state, status, seeds=seeds, found=found)
+        return self._rendered(request, state, status, seeds=seeds, found=found, typed=typed)
 
     def _rendered(
         self,
@@ -152,11 +152,13 @@ class Drawing:
         *,
         after: float | None = None,
         seeds: Sequence[PublishedSeed] = (),
+        typed: str = "",
         found: DrawFound | None = None,
     ) -> Response:
         headers = {} if after is None else {"Retry-After": str(max(1, round(after)))}
         lang, pages = self._showing.language(request), self._showing.pages
-        return pages.respond("draw.html", lang, status, headers, state=state, seeds=seeds, found=found, turned=pages.turned(f"{PAGE}?"))
+        turned = pages.turned(f"{PAGE}?")
+        return pages.respond("draw.html", lang, status, headers, state=state, seeds=seeds, found=found, typed=typed, turned=turned)
 
 
 def as_csv(lines: Sequence[Line]) -> str:
@@ -178,9 +180,8 @@ def _day(text: str) -> date | None:
     return day if text == day.isoformat() else None
 
 
-async def _code(request: Request) -> str | None:
-    """What was typed, or None when it can be no code."""
+async def _typed(request: Request) -> str:
+    """What was typed."""
     async with request.form(max_files=0, max_fields=5) as sent:
         value = sent.get("code", "")
-    typed = value.strip() if isinstance(value, str) else ""
-    return typed if _SHORTEST <= len(typed) <= _TYPED and typed.isprintable() else None
+    return value.strip() if isinstance(value, str) else ""

@@ -12,19 +12,22 @@ from typing import Any, Final
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from hailong.events import About
+from hailong.events import About, Form, Mode
 from hailong.ports import Invalid
 
+WHO: Final = 0
+THANKS: Final = -1
 MAX_SEALED: Final = 4096
 """Letters of the longest sealed state we read."""
 
 
 class FormState(msgspec.Struct, frozen=True, array_like=True):
-    """One shown page of one form. ``seen`` holds only what conditions of later pages ask for."""
+    """One shown page of one form. ``seen`` holds what this form was answered before, for conditions and for going back."""
 
     survey_id: str
+    """Empty for a slip that is bound to no dossier yet: then ``slip`` names it."""
     code_hash: str
-    """Of the link the form was shown under."""
+    """Of the link the form was shown under; empty for every other door."""
     about: About
     expires_at: datetime | None
     language: str
@@ -32,12 +35,20 @@ class FormState(msgspec.Struct, frozen=True, array_like=True):
     version: int
     nonce: str
     page: int
-    """The page shown; 0: the thanks."""
+    """The page shown; 0: whether it is the right person; ``THANKS``: the thanks."""
     desk: str
     ended_on: date
+    shown_at: datetime
+    """When the form was begun."""
     seen: dict[str, Any] = {}
     again: bool = False
     """An answer stood when the form was shown."""
+    mode: Mode = "link"
+    form: Form = "full"
+    slip: str = ""
+    """Hash of an unbound slip."""
+    helper: str = ""
+    """Who enters it for somebody: a login. It stays in the ledger."""
 
 
 class Sealer:

@@ -1,13 +1,13 @@
 """Where domestic gateways call us: ``/receipts/gateway/NAME`` and ``/inbound/gateway/NAME``, followed by ``/SECRET`` where described so.
 
-Believed only when authentic; answered as the gateway wants to hear it, and only once what it told is committed. Of a message to the short
-code nothing is kept but its id: a stop word opts its sender out, everything else is counted.
+Believed only when authentic; answered as the gateway wants to hear it, and only once what it told is safe. A message to the short code
+answers a survey, opts its sender out, or is asked back (``surveys.replying``); nothing of it is kept but its id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter
 from starlette.exceptions import HTTPException
@@ -16,26 +16,29 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hailong.ports import Clock, Invalid, Receipt, Retryable, Transaction
-from surveys.channels.gateway_file import Gateway, Inbound, Receipts, Reply
+from surveys.channels.gateway_file import Back, Gateway, Inbound, Receipts, Reply
 from surveys.channels.gateway_reports import Call, Said, authentic, receipts_of, said
 from surveys.records import Records
+from surveys.replying import CannotStop, Heard, Replying, StopNumber
 
-StopNumber = Callable[[Transaction, str], object]
-"""Opts a number (E.164) out, in this transaction; may be repeated."""
 Door = Literal["receipts", "inbound"]
-SEEN = "inbound"
-"""Kind of the ledger's rows that remember which messages to the short code were taken."""
-_LATER = 60
+_LATER: Final = 60
 
 
 class GatewayDoors:
     """The doors of ``gateways``. ``stop`` None: a stop word cannot be obeyed, and is refused with 503 rather than confirmed."""
 
     def __init__(
-        self, gateways: Sequence[Gateway], records: Records, clock: Clock, counters: CollectorRegistry, stop: StopNumber | None = None
+        self,
+        gateways: Sequence[Gateway],
+        records: Records,
+        replying: Replying,
+        clock: Clock,
+        counters: CollectorRegistry,
+        stop: StopNumber | None = None,
     ) -> None:
         self._gateways = {gateway.told.name: gateway for gateway in gateways}
-        self._records, self._clock, self._stop = records, clock, stop
+        self._records, self._replying, self._clock, self._stop = records, replying, clock, stop
         by = ["gateway", "outcome"]
         self._reports = Counter("hailong_gateway_receipts", "receipts of gateways, by what was done", by, registry=counters)
         self._heard = Counter("hailong_gateway_inbound", "messages to short codes, by what was done", by, registry=counters)
@@ -66,18 +69,32 @@ class GatewayDoors:
         return _answer(way.answer)
 
     async def hear(self, request: Request) -> Response:
-        """A message to the short code; statuses as for ``report``."""
+        """A message to the short code; statuses as for ``report``, and 503 also while log and spool are away.
+
+        What is to be said to the sender goes into the answer, where the description tells how.
+        """
         gateway, way, call = await self._admitted(request, "inbound")
         try:
             message = said(gateway, call)
         except Invalid as wrong:
             raise HTTPException(400, wrong.detail) from None
-        if message.stop and message.sender is not None and self._stop is None:
+        back = gateway.told.inbound.reply if gateway.told.inbound is not None else None
+        heard = await self._heard_by(gateway, message, back)
+        self._heard.labels(gateway.told.name, heard.outcome).inc()
+        if back is None or not heard.text:
+            return _answer(way.answer)
+        return Response(back.filled({**message.told, "text": heard.text}), back.status, media_type=back.type)
+
+    async def _heard_by(self, gateway: Gateway, message: Said, back: Back | None) -> Heard:
+        """What was done with a message. Raises HTTPException(503): the gateway keeps it; silence would break a promise."""
+        try:
+            return await self._replying.hear(gateway.provider, message, self._stop, back)
+        except CannotStop:
             self._heard.labels(gateway.told.name, "stop_refused").inc()
-            raise HTTPException(503, headers={"Retry-After": str(_LATER)})  # the gateway keeps it; silence would break a promise
-        outcome = await self._do(lambda tx: self._obey(tx, gateway, message))
-        self._heard.labels(gateway.told.name, outcome).inc()
-        return _answer(way.answer)
+            raise HTTPException(503, headers={"Retry-After": str(_LATER)}) from None
+        except Retryable as away:
+            self._heard.labels(gateway.told.name, "put_off").inc()
+            raise _later(away) from None
 
     async def _admitted(self, request: Request, door: Door) -> tuple[Gateway, Receipts | Inbound, Call]:
         gateway = self._gateways.get(request.path_params["name"])
@@ -97,23 +114,15 @@ class GatewayDoors:
         for receipt in receipts:
             tx.store_receipt(receipt, self._clock.now())
 
-    def _obey(self, tx: Transaction, gateway: Gateway, message: Said) -> str:
-        """What was done with a message; one that came before does nothing."""
-        now = self._clock.now()
-        if not tx.schedule(SEEN, f"{gateway.provider}:{message.id}", now):
-            return "repeated"
-        # remembered as done: nobody waits for it
-        tx.finish_due([row.id for row in tx.take_due((SEEN,), now, now, now, 500)])
-        if message.stop and message.sender is not None and self._stop is not None:
-            self._stop(tx, message.sender)
-            return "stopped"
-        return "not_understood"
-
-    async def _do(self, act: Callable[[Transaction], str | None]) -> str:
+    async def _do(self, act: Callable[[Transaction], None]) -> None:
         try:
-            return await self._records.do(act) or ""
+            await self._records.do(act)
         except Retryable as away:
-            raise HTTPException(503, headers={"Retry-After": str(max(1, round(away.after)))}) from None
+            raise _later(away) from None
+
+
+def _later(away: Retryable) -> HTTPException:
+    return HTTPException(503, headers={"Retry-After": str(max(1, round(away.after)))})
 
 
 def _answer(reply: Reply) -> Response:

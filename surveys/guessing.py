@@ -22,13 +22,13 @@ UNGUESSABLE: Final = max(links.LENGTHS.values())
 
 class Guard:
     """Counts unknown codes. ``reserve``: so many more a minute of clean addresses; ``mistyped``: so many a minute leave one clean;
-    ``monotonic``: seconds of real time.
+    ``monotonic``: seconds of real time; ``period``: what stands for a minute, in seconds.
     """
 
-    def __init__(self, per_minute: int, reserve: int, mistyped: int, monotonic: Callable[[], float]) -> None:
-        self._all = TokenBucket(per_minute, 60, monotonic)
-        self._reserve = TokenBucket(max(1, reserve), 60, monotonic)
-        self._clean = Buckets(mistyped, 60, monotonic)
+    def __init__(self, per_minute: int, reserve: int, mistyped: int, monotonic: Callable[[], float], period: float = 60) -> None:
+        self._all = TokenBucket(per_minute, period, monotonic)
+        self._reserve = TokenBucket(max(1, reserve), period, monotonic)
+        self._clean = Buckets(mistyped, period, monotonic)
 
     def admit(self, request: Request, code: str = "") -> None:
         """Raises HTTPException(429) when no code of this address is looked up now; never for a ``code`` that nobody guesses."""

@@ -28,10 +28,12 @@ class Keeper:
         self._draining: asyncio.Task[None] | None = None
         self._lately: dict[bytes, None] = {}
 
-    async def keep(self, record: Record) -> Kept:
-        """Raises Retryable when neither would take it: then nothing was promised."""
+    async def keep(self, record: Record, *, answer: bool = True) -> Kept:
+        """Raises Retryable when neither would take it: then nothing was promised. ``answer``: it answers the question."""
         way = await self._keep(record)
         self._kept.labels(way).inc()
+        if not answer:
+            return way
         self._lately.pop(record.key, None)
         self._lately[record.key] = None
         if len(self._lately) > REMEMBERED:

@@ -20,9 +20,9 @@ from hailong.domain import links
 from hailong.domain.questionnaire import Answer, Page, validate
 from hailong.events import SurveyAnswered, encode
 from hailong.ports import Clock, Invalid, Rating, Receipt, Retryable, SlotForAnswer
-from surveys.asking import FACT_LANGUAGES, identity
 from surveys.keeping import Keeper
 from surveys.records import Records
+from surveys.submitting import FACT_LANGUAGES, identity
 from surveys.wording import Library
 
 CORE: Final = "Q0"
@@ -109,11 +109,11 @@ class Ratings:
     def _answer(self, rating: Rating) -> Answered:
         """Raises Invalid for a rating outside the scale."""
         page = next(p for p in self._library.current.pages if any(q.id == CORE for q in p.questions))
-        only = Page(page.number, tuple(q for q in page.questions if q.id == CORE), None)
-        answers = validate(only, {CORE: [str(rating.score)]})
-        if isinstance(answers, Invalid):
-            raise answers
-        return page, answers
+        only = Page(page.number, tuple(q for q in page.questions if q.id == CORE))
+        given = validate(only, {CORE: [str(rating.score)]})
+        if isinstance(given, Invalid):
+            raise given
+        return page, given.answers
 
     def _fact(self, rating: Rating, slot: SlotForAnswer, page: Page, answers: dict[str, Answer], now: datetime) -> SurveyAnswered:
         return SurveyAnswered(
@@ -123,6 +123,7 @@ class Ratings:
             questionnaire=self._library.current.id,
             questionnaire_version=self._library.current.version,
             mode="zns",
+            form="short",
             language=FACT_LANGUAGES.get(slot.language, "other"),
             page=page.number,
             answers=answers,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from hailong.ports import Ledger, Retryable, SlotForAnswer, Transaction
+from hailong.ports import Ledger, Measure, ReceiptState, Retryable, SlotForAnswer, Transaction
 
 T = TypeVar("T")
 
@@ -18,6 +18,11 @@ class View(Protocol):
     """What is read without locking anybody."""
 
     def slot_by_code(self, code: str) -> SlotForAnswer | None: ...
+    def slot_by_slip(self, slip: str) -> SlotForAnswer | None: ...
+    def free_slip(self, slip: str) -> str | None: ...
+    def receipt_state(self, receipt_hash: str) -> ReceiptState | None: ...
+    def unit_name(self, code: str) -> str | None: ...
+    def measures(self, unit: str | None, limit: int) -> Sequence[Measure]: ...
 
 
 class SiteLedger(Ledger, Protocol):
@@ -36,12 +41,16 @@ class Records:
 
     async def slot(self, code: str) -> SlotForAnswer | None:
         """The slot a code leads to; None for an unknown one."""
+        return await self.look(lambda view: view.slot_by_code(code))
 
-        def look() -> SlotForAnswer | None:
+    async def look(self, ask: Callable[[View], T]) -> T:
+        """The value of ``ask``; nobody is locked."""
+
+        def asked() -> T:
             with self._ledger.read() as view:
-                return view.slot_by_code(code)
+                return ask(view)
 
-        return await self.run(look)
+        return await self.run(asked)
 
     async def do(self, act: Callable[[Transaction], T]) -> T:
         """The value of ``act`` in a committed transaction. After Retryable for slowness it may still commit: acts bear repeating."""

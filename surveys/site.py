@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -12,25 +13,33 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hailong.domain import links
+from hailong.domain import links, slips
 from hailong.ports import AsyncPublisher, Clock, FakeReports, SentMessages
 from hailong.settings import Settings
 from surveys.asking import Asking
 from surveys.channels.gateway_file import Gateway
+from surveys.coming import Coming
 from surveys.drawing import DrawBook, Drawing
+from surveys.entering import DossierCodes, Entering, Feedback, guards
 from surveys.form_state import Sealer
-from surveys.gateway_doors import GatewayDoors, StopNumber
+from surveys.gateway_doors import GatewayDoors
 from surveys.guessing import Guard
 from surveys.keeping import Keeper
+from surveys.kiosk import Devices, Kiosk
 from surveys.outbox import Outbox
+from surveys.pressure import Pressure
+from surveys.proving import Proving
 from surveys.ratings import EventDoor, Ratings
 from surveys.receipts import ReceiptDoor, Receipts
 from surveys.records import Records, SiteLedger
+from surveys.replying import Replying, StopNumber
+from surveys.serving import Serving
 from surveys.showing import Showing
 from surveys.spool import Spool
 from surveys.stopping import Stopping
+from surveys.submitting import Submitting
 from surveys.verifying import PAGE, REPORT, Verifying
-from surveys.wording import Library, Office
+from surveys.wording import TEXTS, Library, Office
 from web.assembly import assemble
 from web.headers import Policy
 from web.health import Check
@@ -53,6 +62,8 @@ class Parts:
     """Fernet keys; the first seals, all open."""
     new_nonce: Callable[[], str]
     monotonic: Callable[[], float]
+    receipt_for: Callable[[str], str]
+    """survey_id → the code of its receipt."""
     receipts: Mapping[str, ReceiptDoor] = field(default_factory=dict)
     """Provider → how it reports; its address is ``/receipts/PROVIDER`` under ``settings.callback_url``."""
     gateways: Sequence[Gateway] = ()
@@ -66,6 +77,12 @@ class Parts:
     fakes: FakeReports | None = None
     draw: DrawBook | None = None
     """What ``/draw`` may know; without it there is no such page."""
+    dossier_codes: DossierCodes | None = None
+    """How a dossier's code becomes what stands for it; without it ``/code`` takes slips only."""
+    kiosks: Devices | None = None
+    """What ``/kiosk`` may know; without it there is no such page."""
+    texts: Path = TEXTS
+    """Folder of the languages."""
     checks: Sequence[Check] = ()
     """More dependencies for ``/readyz`` (ledger, log); give ``needed=False``: the site takes answers without them."""
     counters: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -76,15 +93,17 @@ class Parts:
 def build_site(parts: Parts) -> Starlette:
     """The site as an ASGI application; its lifespan drains spool and outbox and gives the spool up at the end."""
     sealer = Sealer(parts.form_keys)
-    showing = Showing(parts.office, sealer)
+    showing = Showing(parts.office, sealer, parts.receipt_for, parts.texts)
     records = Records(parts.ledger)
     # A link's code of 59 bits: ten times as many guesses from fresh addresses find one of 10,000 open links in 80,000 years.
     per_minute = parts.settings.unknown_codes_per_minute
     guard = Guard(per_minute, 10 * per_minute, 3, parts.monotonic)
-    slips = Guard(per_minute, per_minute // 4, 1, parts.monotonic)
+    typed = Guard(per_minute, per_minute // 4, 1, parts.monotonic)
     keeper = Keeper(parts.publisher, parts.spool, parts.counters)
     outbox = Outbox(parts.ledger, records, parts.publisher)
-    asking = Asking(parts.settings.registry_id, parts.library, records, keeper, sealer, showing, guard, parts.clock, parts.new_nonce)
+    submitting = Submitting(parts.settings.registry_id, records, keeper, parts.clock)
+    pressure = Pressure(parts.settings.desk_networks.split(","), parts.clock, parts.monotonic, parts.new_nonce().encode()[:64])
+    asking = Asking(parts.library, records, keeper, submitting, sealer, showing, guard, pressure, parts.clock, parts.new_nonce)
     stopping = Stopping(records, outbox, showing, guard, parts.clock)
     receipts = Receipts(parts.receipts, records, parts.clock, parts.settings.callback_url)
 
@@ -102,19 +121,40 @@ def build_site(parts: Parts) -> Starlette:
             if parts.close is not None:
                 await parts.close()
 
-    gateways = GatewayDoors(parts.gateways, records, parts.clock, parts.counters, parts.stop_number)
+    dossiers, by_slip = guards(per_minute, parts.monotonic)
+    entering = Entering(asking, records, showing, parts.office, parts.dossier_codes, dossiers, by_slip, parts.clock)
+    gateways = GatewayDoors(
+        parts.gateways, records, _replying(parts, records, keeper, showing), parts.clock, parts.counters, parts.stop_number
+    )
     return assemble(
         [
             *gateways.routes(),
-            *_verify(parts, records, showing, slips),
-            *_draw(parts, records, showing, slips),
-            *_routes(asking, stopping, receipts, ratings, showing),
+            *_verify(parts, records, showing, typed),
+            *_draw(parts, records, showing, typed),
+            *_open(parts, records, showing, entering),
+            *_devices(parts, asking, records, keeper, showing),
+            *Serving(showing.pages, showing.speaking).routes(),
+            *_routes(asking, entering, stopping, receipts, ratings, showing),
         ],
         showing.pages,
-        policy=Policy(styles=showing.pages.style_source),
+        policy=Policy(styles=showing.pages.style_source, media="'self'"),
         checks=[Check("spool", keeper.probe), Check("answers in the log", keeper.probe_log, needed=False), *parts.checks],
         trusted_proxies=parts.settings.trusted_proxies,
         lifespan=life,
+    )
+
+
+def _replying(parts: Parts, records: Records, keeper: Keeper, showing: Showing) -> Replying:
+    return Replying(
+        parts.settings.registry_id,
+        parts.library,
+        records,
+        keeper,
+        parts.clock,
+        parts.new_nonce,
+        showing.pages.words,
+        parts.office,
+        parts.receipt_for,
     )
 
 
@@ -132,16 +172,45 @@ def _draw(parts: Parts, records: Records, showing: Showing, guard: Guard) -> lis
     return [] if parts.draw is None else Drawing(parts.draw, records, showing, guard, parts.monotonic).routes()
 
 
-def _routes(asking: Asking, stopping: Stopping, receipts: Receipts, ratings: Ratings, showing: Showing) -> list[Route]:
+def _devices(parts: Parts, asking: Asking, records: Records, keeper: Keeper, showing: Showing) -> list[Route]:
+    if parts.kiosks is None:
+        return []
+    kiosk = Kiosk(
+        parts.kiosks, asking, records, keeper, showing, parts.office, parts.dossier_codes, parts.clock, parts.monotonic, parts.new_nonce
+    )
+    return kiosk.routes()
+
+
+def _open(parts: Parts, records: Records, showing: Showing, entering: Entering) -> list[Route]:
+    """What is open to everybody, with a code of paper, with a receipt, or with none."""
+    per_minute = parts.settings.unknown_codes_per_minute
+    receipts = Guard(per_minute, per_minute // 4, 1, parts.monotonic)
+    return [
+        *entering.routes(),
+        *Feedback(records, showing, parts.office, parts.clock, parts.monotonic).routes(),
+        *Proving(records, showing, parts.office, receipts, parts.clock).routes(),
+        *Coming(records, showing).routes(),
+    ]
+
+
+def _routes(asking: Asking, entering: Entering, stopping: Stopping, receipts: Receipts, ratings: Ratings, showing: Showing) -> list[Route]:
+    async def show(request: Request) -> Response:
+        """A slip's code is typed after the address as a link's is."""
+        return await (entering.show_slip if slips.parse(request.path_params["code"]) else asking.show)(request)
+
     async def why(request: Request) -> Response:
         return showing.why(links.parse(request.path_params.get("code", "")), showing.language(request))
+
+    async def accessibility(request: Request) -> Response:
+        return showing.accessibility(showing.language(request))
 
     return [
         Route("/", why, name="home"),
         Route("/notice", why, name="notice"),
+        Route("/accessibility", accessibility, name="accessibility"),
         Route("/receipts/zns", ratings.take, methods=["POST"], name="ratings"),
         Route("/receipts/{provider}", receipts.take, methods=["POST"], name="receipts"),
-        Route("/{code}", _by_method(asking.show, asking.take), methods=["GET", "POST"], name="ask"),
+        Route("/{code}", _by_method(show, asking.take), methods=["GET", "POST"], name="ask"),
         Route("/{code}/next", asking.show_next, name="next"),
         Route("/{code}/thanks", asking.thank, name="thanks"),
         Route("/{code}/stop", _by_method(stopping.show, stopping.take), methods=["GET", "POST"], name="stop"),

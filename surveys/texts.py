@@ -29,7 +29,7 @@ from surveys.wording import TEXTS, Office
 from web import numbers
 from web.pages import DEFAULT, LANGUAGES
 
-OfficersKind = Literal["alert_raised", "alert_cleared", "digest", "charges", "fake"]
+OfficersKind = Literal["alert_raised", "alert_cleared", "digest", "charges", "callback", "fake"]
 PLAIN: Final = "-plain"
 """Ends the code of a language written without diacritics."""
 _QUOTABLE: Final = re.compile(r"(?=.*[A-Z])[A-Z0-9](?:[- ]?[A-Z0-9]){5,11}", re.IGNORECASE)
@@ -105,7 +105,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Charges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the confidential mail is made from: unit and day. Anything more is refused."""
+    """What a confidential mail is made from (charges, a wish to be called back): unit and day. Anything more is refused."""
 
     unit: str
     unit_name: str
@@ -126,6 +126,7 @@ _PAYLOADS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "alert_cleared": Alert,
     "digest": Digest,
     "charges": Charges,
+    "callback": Charges,
     "fake": Fake,
 }
 

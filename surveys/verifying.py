@@ -33,6 +33,7 @@ REPORT: Final = PAGE / "report"
 REPORTS_PER_MINUTE: Final = 60
 """Over all addresses; one address has a sixth of it."""
 _PASTED: Final = 2000
+_TYPED: Final = 120
 _VARYING: Final = re.compile(r"\w*\d\w*")
 log = telemetry.log("verify")
 
@@ -78,9 +79,10 @@ class Verifying:
 
     async def take(self, request: Request) -> Response:
         """``POST /verify``: 200 with what was sent or that nothing was; 422 for what is no code, 429, 503."""
-        code = links.typed(await _field(request, "code"))
+        typed = (await _field(request, "code"))[:_TYPED]
+        code = links.typed(typed)
         if code is None:
-            return self._page(request, "no_code", 422)
+            return self._page(request, "no_code", 422, typed=typed)
         self._guard.admit(request)
         try:
             found = await self._records.run(lambda: self._sent.sent_about(code))
@@ -117,12 +119,15 @@ class Verifying:
         status: int = 200,
         away: Retryable | None = None,
         lines: Sequence[tuple[str, str, date]] = (),
+        typed: str = "",
     ) -> Response:
         headers = {"Retry-After": str(max(1, round(away.after)))} if away else {}
         lang = self._showing.language(request)
         pages = self._showing.pages
         said = {"brand": self._office.brand, "hotline": self._office.hotline}
-        return pages.respond("verify.html", lang, status, headers, state=state, lines=lines, said=said, turned=pages.turned(f"{PAGE}?"))
+        return pages.respond(
+            "verify.html", lang, status, headers, state=state, lines=lines, typed=typed, said=said, turned=pages.turned(f"{PAGE}?")
+        )
 
 
 async def _field(request: Request, name: str) -> str:

@@ -40,7 +40,7 @@ def assemble(
     layers += [
         Middleware(AccessLog),
         Middleware(SecurityHeaders, policy=policy),
-        # A page mirrors nothing of its request except option ids, so compression tells an eavesdropper nothing (BREACH).
+        # What a page mirrors of its request stands beside no secret, so compression tells an eavesdropper nothing (BREACH).
         Middleware(GZipMiddleware, minimum_size=1024),
         Middleware(Failures, pages=pages),
         Middleware(BodyLimit, limit=body_limit),

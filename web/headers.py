@@ -17,18 +17,28 @@ class Policy:
     scripts: str = "'none'"
     images: str = "data:"
     connections: str = "'none'"
+    forms: str = "'self'"
+    """Where forms may be sent, and lead by a redirect."""
+    media: str = "'none'"
+    """Where recordings come from."""
+    workers: str = "'none'"
+    """Where service workers come from."""
     indexed: bool = False
     cached: bool = False
     more: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def content(self) -> str:
+        """The Content-Security-Policy."""
+        return (
+            f"default-src 'none'; style-src {self.styles}; script-src {self.scripts}; img-src {self.images}; media-src {self.media}; "
+            f"connect-src {self.connections}; worker-src {self.workers}; form-action {self.forms}; base-uri 'none'; frame-ancestors 'none'"
+        )
+
     def headers(self, https: bool) -> dict[str, str]:
         """The headers of an answer."""
-        content = (
-            f"default-src 'none'; style-src {self.styles}; script-src {self.scripts}; img-src {self.images}; "
-            f"connect-src {self.connections}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
         said = {
-            "Content-Security-Policy": content,
+            "Content-Security-Policy": self.content,
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",

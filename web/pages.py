@@ -6,7 +6,8 @@ import base64
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,16 @@ _HERE: Final = Path(__file__).parent
 LANGUAGES: Final = ("vi", "en")
 DEFAULT: Final = "vi"
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A language people hear rather than read: ``name``; ``words``: the language of what stands on its pages; ``said``: that it is heard,
+    in that language, behind the name."""
+
+    name: str
+    words: str
+    said: str
 
 
 class Refused(HTTPException):
@@ -60,22 +71,39 @@ class Pages:
     """Renders the templates of a site's ``folders`` over those shared by all sites; ``styles`` are inlined, in order."""
 
     def __init__(
-        self, folders: Sequence[Path], styles: Sequence[Path], words: Mapping[str, Mapping[str, Any]], site: Mapping[str, str]
+        self,
+        folders: Sequence[Path],
+        styles: Sequence[Path],
+        words: Mapping[str, Mapping[str, Any]],
+        site: Mapping[str, str],
+        shared: Mapping[str, Mapping[str, Any]] | None = None,
+        heard: Mapping[str, Heard] | None = None,
     ) -> None:
-        """``words``: language → what the site's templates call ``t``; ``site``: language → the site's name in the page's head."""
+        """``words``: language → what the site's templates call ``t``; ``site``: language → the site's name in the page's head.
+
+        ``shared``: what every site says, in languages that have it elsewhere than here; ``heard``: languages without words of their own.
+        """
         sheets = [_HERE / "static" / "base.css", *styles]
         self.css = _tight("\n".join(path.read_text("utf-8") for path in sheets))
-        self.words = words
+        self.heard = heard or {}
+        self.written = {one: one for one in words} | {one: h.words for one, h in self.heard.items()}
+        """Language → the language of its words on the screen."""
+        shared = {**texts(_HERE / "texts", [one for one in words if one not in (shared or {})]), **(shared or {})}
+        self.words = {one: words[said] for one, said in self.written.items()}
         self.site = site
-        self.errors = texts(_HERE / "texts", tuple(words))
+        self.errors = {one: shared[said] for one, said in self.written.items()}
         self._env = Environment(
             loader=FileSystemLoader([*folders, _HERE / "templates"]),
             autoescape=select_autoescape(default=True),
             undefined=StrictUndefined,
             trim_blocks=True,
+            auto_reload=False,  # else every page asks the disk for its templates
             lstrip_blocks=True,
         )
-        self._env.filters.update(number=numbers.number, percent=numbers.percent, interval=numbers.interval, day=numbers.day)
+        figures: dict[str, Callable[..., str]] = {
+            "number": numbers.number, "percent": numbers.percent, "interval": numbers.interval, "day": numbers.day,
+        }  # fmt: skip
+        self._env.filters.update({name: self._in_words(write) for name, write in figures.items()})
 
     @property
     def style_source(self) -> str:
@@ -90,16 +118,30 @@ class Pages:
         """A page as text. Raises jinja2.UndefinedError where a value is missing."""
         # The site wrote the sheet; nothing of a request is in it.
         css = Markup(self.css)  # noqa: S704
-        said = {"site": self.site[lang], "t": self.words[lang], "shared": self.errors[lang], "turned": self.turned()}
+        said = {"t": self.words[lang], "shared": self.errors[lang], "turned": self.turned(), "written": self.written}
+        named = self.written[lang] if self.written[lang] in self.site else DEFAULT
+        said |= {"site": self.site[named], "site_lang": named}
         return self._env.get_template(template).render(**{"css": css, "lang": lang, **said, **context})
+
+    def _in_words(self, write: Callable[..., str]) -> Callable[..., str]:
+        """``write`` as the language of the words on the screen has it."""
+
+        def written(value: Any, *more: Any) -> str:
+            return write(value, *(self.written.get(one, one) if isinstance(one, str) else one for one in more))
+
+        return written
 
     def turned(self, address: str = "?") -> list[tuple[str, str, str]]:
         """(language, its own name, address) of every language this page speaks; ``address`` ends where ``lang=`` follows."""
-        return [(one, str(words["name"]), f"{address}lang={one}") for one, words in self.errors.items()]
+        return [(one, self._name(one), f"{address}lang={one}") for one in self.words]
+
+    def _name(self, lang: str) -> str:
+        heard = self.heard.get(lang)
+        return Markup('<span lang="{}">{}</span> {}').format(lang, heard.name, heard.said) if heard else str(self.errors[lang]["name"])
 
     def respond(self, template: str, lang: str, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any) -> Response:
         """A page as an answer."""
-        said = {"Content-Language": lang, "Vary": "Accept-Language", **(headers or {})}
+        said = {"Content-Language": self.written[lang], "Vary": "Accept-Language", **(headers or {})}
         return HTMLResponse(self.render(template, lang, **context), status, said)
 
     def error(self, request: Request, error: Exception) -> Response:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-Role = Literal["viewer", "unit_officer", "quality_officer", "operator", "administrator"]
+Role = Literal["viewer", "desk", "caller", "unit_officer", "quality_officer", "operator", "administrator"]
 LinkPurpose = Literal["first", "new", "reset"]
 Stage = Literal["half", "full"]
 """``half``: the password was right, the code of the second factor is still asked for."""
 Weakness = Literal["short", "long", "login", "monotonous", "common"]
 
-ROLES: Final[tuple[Role, ...]] = ("viewer", "unit_officer", "quality_officer", "operator", "administrator")
+ROLES: Final[tuple[Role, ...]] = ("viewer", "desk", "caller", "unit_officer", "quality_officer", "operator", "administrator")
+AT_A_DESK: Final[frozenset[Role]] = frozenset({"desk", "unit_officer"})
+"""Whose scope is the unit they work in: they need one. A caller's scope, if there is one, is the unit they must not ask about."""
 KEEPS_FACTOR: Final[frozenset[Role]] = frozenset({"operator", "administrator"})
 """Who cannot give up a second factor once it is set up. Going live asks that all of them have one."""
 IDLE: Final = timedelta(minutes=30)
@@ -48,7 +50,9 @@ AuditAct = Literal[
     # looks
     "vault_seen", "comment_seen", "case_seen", "message_seen", "dead_letter_seen", "dossier_seen", "log_read", "export_asked", "exported",
     # changes
-    "alert_changed", "case_changed", "opted_out", "opted_in", "erased", "answer_entered", "slip_printed",
+    "alert_changed", "case_changed", "opted_out", "opted_in", "erased", "answer_entered", "answer_judged", "slip_printed", "slip_bound",
+    "call_taken", "call_ended",
+    "measure_put",
     "unit_changed", "target_changed", "imported", "rules_changed", "template_changed", "budget_changed", "fake_reported",
     "channel_live", "channel_trial", "channel_off", "message_tested", "test_message_seen", "provider_switched",
     "dead_letter_replayed", "dead_letter_dropped", "source_resumed",

@@ -33,9 +33,11 @@ ENOUGH: Final = 30
 CASES_REMEMBERED_DAYS: Final = 400
 REASONS: Final = "Q7"
 CHARGES: Final = "charges"
+CALL_BACK: Final = "Q9"
 
 ObservedKind = Literal["answer", "erased", "fixed", "day"]
 StepState = Literal["raised", "cleared", "settled"]
+CaseKind = Literal["charges", "callback"]
 
 
 @dataclass(frozen=True)
@@ -242,13 +244,15 @@ class Judge:
         elif record.kind == "day":
             return [fact for unit in sorted(self._units) for fact in self._observe(unit, record, day, "day")]
         else:
-            return [*self._answer(record, day), *self._case(record, day)]
+            return [*self._answer(record, day), *self._cases(record, day)]
         return []
 
     def _answer(self, record: SurveyCounted, day: date) -> list[AlertChanged]:
         erased = record.kind == "retraction" and record.reason == "erased"
         if record.about is None or record.revision or record.score is None or not (erased or record.kind == "answer"):
             return []
+        if record.place == "desk":
+            return []  # who answers at the desk answers otherwise
         # An erased answer leaves the units that got it: those of the day it was counted on.
         of_day = _counted_on(record) if erased else day
         chain = self._registry.chain(record.about.handling_unit, of_day)
@@ -293,14 +297,19 @@ class Judge:
             sentence_en=en,
         )
 
-    def _case(self, record: SurveyCounted, day: date) -> list[CaseChanged]:
-        """A case for "charges beyond the rules": once a survey, named by unit, day and a number, so that it leads to no answer."""
-        reasons = record.answers.get(REASONS) if record.kind in ("answer", "detail") else None
-        if record.about is None or not isinstance(reasons, list) or CHARGES not in reasons:
+    def _cases(self, record: SurveyCounted, day: date) -> list[CaseChanged]:
+        """A case for "charges beyond the rules" and one for a wish to be called back: each once a survey, named by unit, day and a number,
+        so that it leads to no answer."""
+        if record.about is None or record.kind not in ("answer", "detail"):
             return []
-        unit = record.about.handling_unit
+        reasons = record.answers.get(REASONS)
+        kinds: list[CaseKind] = ["charges"] if isinstance(reasons, list) and CHARGES in reasons else []
+        kinds += ["callback"] if record.answers.get(CALL_BACK) is True else []
+        return [case for kind in kinds for case in self._case(record, record.about.handling_unit, kind, day)]
+
+    def _case(self, record: SurveyCounted, unit: str, kind: CaseKind, day: date) -> list[CaseChanged]:
         state = self._units.setdefault(unit, _UnitState())
-        survey = identity("case", record.survey_id)
+        survey = identity("case", record.survey_id) if kind == "charges" else identity("case", record.survey_id, kind)
         if any(known == survey for _, known in state.cases):
             return []
         today = day.toordinal()
@@ -315,7 +324,7 @@ class Judge:
                 case_id=case_id,
                 version=1,
                 state="opened",
-                kind="charges",
+                kind=kind,
                 confidential=True,
                 unit=unit,
                 on=day,

@@ -191,6 +191,7 @@ def parse_item(
         preferred=sent.contact.prefers if sent.contact else None,
         refused=tuple(sorted(set(sent.contact.refuses or ()))) if sent.contact else (),
         slip_code=sent.slip_code,
+        ticket_no=sent.ticket_no,
     )
     return Parsed(act, notes)
 

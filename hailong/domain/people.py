@@ -10,6 +10,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
 
 import phonenumbers
@@ -122,6 +123,14 @@ class Keyed:
         """What stands for the code of a slip, however it was typed; None for what can be no code."""
         code = links.typed(written)
         return None if code is None else self._hash(b"hl.slip", code)
+
+    def tail_hash(self, dossier_ref: str, digits: str) -> str:
+        """What stands for the last digits of the number given with a dossier."""
+        return self._hash(b"hl.tail", dossier_ref, digits)
+
+    def ticket_hash(self, unit: str, day: date, ticket: str) -> str:
+        """What stands for a number drawn at a desk on a local day; signs and leading zeros do not matter."""
+        return self._hash(b"hl.ticket", unit, day.isoformat(), (links.typed(ticket.rjust(4, "0")) or ticket).lstrip("0"))
 
     def content_hash(self, content: bytes) -> str:
         """Of everything a source said of one act."""

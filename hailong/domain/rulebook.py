@@ -9,7 +9,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time
 from typing import Annotated, Any, Final, Literal, NoReturn
 
@@ -71,6 +71,15 @@ class Rules:
 
     reminder_after_days: int = 5
     reminder_share: float = 1.0
+
+    call_share: float = 0.1
+    """Of those who did not answer or cannot be written to, called; 0: nobody."""
+    call_after_days: int = 3
+    """After the last message, or after hearing of who cannot be written to."""
+    call_tries: int = 3
+    call_gap_hours: int = 27
+    call_hours: Hours = Hours(time(8), time(17), frozenset(range(5)))
+    """Inside ``hours``, whose holidays and single days hold here too."""
 
     channels: tuple[MessageChannel, ...] = ("sms", "email", "zns")
     """The order in which a way to a person is chosen; one that does not stand here is not used."""
@@ -162,6 +171,16 @@ class _Reminder(_Section, frozen=True):
     share: float | UnsetType = UNSET
 
 
+class _Calls(_Section, frozen=True):
+    share: float | UnsetType = UNSET
+    after_days: _SomeDays = UNSET
+    tries: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
+    gap_hours: Annotated[int, Meta(ge=1, le=336)] | UnsetType = UNSET
+    opens: HourText | UnsetType = UNSET
+    closes: HourText | UnsetType = UNSET
+    days: list[Weekday] | UnsetType = UNSET
+
+
 class _Channels(_Section, frozen=True):
     order: list[MessageChannel] | UnsetType = UNSET
 
@@ -176,6 +195,7 @@ class _Version(_Section, frozen=True):
     moment: _Moment = _Moment()
     sampling: _Sampling = _Sampling()
     reminder: _Reminder = _Reminder()
+    calls: _Calls = _Calls()
     channels: _Channels = _Channels()
     experiments: dict[str, dict[str, float]] = {}
 
@@ -186,7 +206,7 @@ class _File(_Section, frozen=True):
 
 _TABLES: Final[dict[str, type[_Section]]] = {
     "": _File, "versions": _Version, "never": _Never, "limits": _Limits, "hours": _Hours, "moment": _Moment, "sampling": _Sampling,
-    "reminder": _Reminder, "channels": _Channels,
+    "reminder": _Reminder, "calls": _Calls, "channels": _Channels,
 }  # fmt: skip
 _AT: Final = re.compile(r" - at `\$\.?(.*)`$")
 _INSIDE: Final = re.compile(r"versions\[(\d+)\]\.?(.*)")
@@ -255,6 +275,9 @@ def _rules(said: _Version, table: Mapping[str, Any]) -> Rules:
     fields: dict[str, Any] = {name: frozenset(v) if isinstance(v, list) else v for name, v in said.never.said().items()}
     fields |= said.limits.said() | said.moment.said() | said.sampling.said()
     fields |= {f"reminder_{name}": value for name, value in said.reminder.said().items()}
+    calls = said.calls.said()
+    own = {name: _HOURS[name](value) for name, value in calls.items() if name in _HOURS}
+    fields |= {f"call_{name}": value for name, value in calls.items() if name not in _HOURS}
     fields["unit_shares"] = fields.pop("units")
     fields["procedures_named"] = "procedures" in fields
     return Rules(
@@ -263,10 +286,19 @@ def _rules(said: _Version, table: Mapping[str, Any]) -> Rules:
         source=said.source,
         digest=hashlib.sha256(msgspec.json.encode(table, order="deterministic")).hexdigest(),
         hours=Hours(**hours),
+        call_hours=_call_hours(Hours(**hours), own),
         channels=_order(said),
         experiments=said.experiments,
         **fields,
     )
+
+
+def _call_hours(outer: Hours, own: Mapping[str, Any]) -> Hours:
+    """Those said; what is left out is the product's, as far as it lies inside ``outer``. Raises ValueError when they are never open."""
+    usual = Rules.call_hours
+    opens, closes = max(usual.opens, outer.opens), min(usual.closes, outer.closes)
+    fits = {"opens": opens, "closes": closes} if opens < closes else {"opens": outer.opens, "closes": outer.closes}
+    return replace(outer, **{**fits, "days": usual.days & outer.days or outer.days, **own})
 
 
 def _order(said: _Version) -> tuple[MessageChannel, ...]:
@@ -298,12 +330,23 @@ def _faults(said: _Version) -> Iterator[tuple[str, str]]:
     try:
         rules = _rules(said, {})
     except ValueError as e:
-        yield "hours", f"{e}. Mend opens, closes, days, closed or opened"
+        yield "hours", f"{e}. Mend opens, closes, days, closed or opened there, or opens, closes, days of calls"
         return
+    yield from _calls(rules)
     if rules.reminder_share > 0 and rules.reminder_after_days >= rules.link_days:
         yield "reminder.after_days", "by then the link has run out. Stay below limits.link_days, or set reminder.share to 0"
     for name, arms in said.experiments.items():
         yield from ((f"experiments.{name}", cause) for cause in _experiment(name, arms, rules))
+
+
+def _calls(rules: Rules) -> Iterator[tuple[str, str]]:
+    outer, inner = rules.hours, rules.call_hours
+    if inner.opens < outer.opens or inner.closes > outer.closes:
+        yield "calls.opens", f"{inner.opens:%H:%M} to {inner.closes:%H:%M} is not inside hours.opens and hours.closes. Narrow it"
+    if not inner.days <= outer.days:
+        yield "calls.days", "names a weekday that hours.days does not. Take it out"
+    if rules.call_share > 0 and rules.call_after_days >= rules.link_days:
+        yield "calls.after_days", "by then the link has run out. Stay below limits.link_days, or set calls.share to 0"
 
 
 def _dates(key: str, days: list[date] | UnsetType) -> Iterator[tuple[str, str]]:
@@ -315,7 +358,9 @@ def _dates(key: str, days: list[date] | UnsetType) -> Iterator[tuple[str, str]]:
 def _shares(said: _Version) -> Iterator[tuple[str, str]]:
     shares = {f"sampling.units.{unit}": share for unit, share in said.sampling.units.items()}
     shares |= {
-        f"{table}.share": v for table, s in (("sampling", said.sampling), ("reminder", said.reminder)) if (v := s.share) is not UNSET
+        f"{table}.share": v
+        for table, s in (("sampling", said.sampling), ("reminder", said.reminder), ("calls", said.calls))
+        if (v := s.share) is not UNSET
     }
     shares |= {f"experiments.{name}.{arm}": share for name, arms in said.experiments.items() for arm, share in arms.items()}
     for key, share in shares.items():

@@ -112,7 +112,9 @@ class Filters:
 
 @dataclass(frozen=True)
 class Counts:
-    """Integers of one cell: how many dossiers ended, how many people were asked, reached, answered, and what they answered."""
+    """Integers of one cell: how many dossiers ended, how many people were asked, reached, answered, and what they answered away from the
+    desk. What was said at the desk (``desk_n``) is a series of its own; ``held`` answers wait for a person and are in no rate.
+    """
 
     scores: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     not_applicable: int = 0
@@ -121,6 +123,9 @@ class Counts:
     ended: int = 0
     asked: int = 0
     reached: int = 0
+    desk_n: int = 0
+    desk_satisfied: int = 0
+    held: int = 0
 
     @property
     def n(self) -> int:
@@ -143,6 +148,9 @@ class Counts:
             self.ended + other.ended,
             self.asked + other.asked,
             self.reached + other.reached,
+            self.desk_n + other.desk_n,
+            self.desk_satisfied + other.desk_satisfied,
+            self.held + other.held,
         )
 
     def without(self, score: int) -> Counts:

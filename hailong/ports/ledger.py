@@ -8,15 +8,27 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 from hailong.domain.access import AuditAct
-from hailong.events import AlertChanged, CountedKind, Fact, ProviderChanged, SurveyAnswered, SurveyCounted, TargetChanged, UnitChanged
+from hailong.events import (
+    About,
+    AlertChanged,
+    CountedKind,
+    Fact,
+    ProviderChanged,
+    SurveyAnswered,
+    SurveyCounted,
+    TargetChanged,
+    UnitChanged,
+)
 from hailong.ports.messages import Receipt
 from hailong.ports.records import (
     Claimed,
     Decision,
     DossierAct,
     DueRow,
+    Measure,
     OptOut,
     PendingRecord,
+    ReceiptState,
     Resting,
     Settlement,
     SlotForAnswer,
@@ -98,6 +110,55 @@ class Transaction(Protocol):
 
     # survey site
     def slot_by_code(self, code: str) -> SlotForAnswer | None: ...
+    def slot_by_slip(self, slip: str) -> SlotForAnswer | None: ...
+    def slip_is_ours(self, slip: str) -> bool:
+        """Whether we printed this slip, bound to a dossier or not."""
+        ...
+
+    def slot_by_ticket(self, unit: str, day: date, ticket: str) -> SlotForAnswer | None: ...
+    def slot_by_survey(self, survey_id: str) -> SlotForAnswer | None: ...
+    def slot_by_dossier(self, refs: Sequence[str], digits: str, now: datetime) -> SlotForAnswer | None:
+        """By a dossier code and the last three digits of the number given; wrong ones are counted. None never tells why."""
+        ...
+
+    def open_invitations(self, number: str, now: datetime) -> list[tuple[SlotForAnswer, tuple[str, ...]]]:
+        """What a number (E.164) can answer by SMS: asked, not answered, not over, not erased; with the codes of its links.
+
+        An opt-out does not matter.
+        """
+        ...
+
+    def note_once(self, kind: str, ref: str, now: datetime) -> dict[str, Any] | None:
+        """Remember that something happened; None when it is new, else what is bound to it. Nobody waits for it."""
+        ...
+
+    def bind_note(self, kind: str, ref: str, bound: Mapping[str, Any]) -> None:
+        """What ``note_once`` gives for what it has noted; empty to forget it."""
+        ...
+
+    def keep_comment(self, survey_id: str, question: str, about: About, text: str, masked: int, day: date) -> None: ...
+    def keep_feedback(self, unit: str | None, text: str, masked: int, day: date) -> None: ...
+    def receipt_state(self, receipt_hash: str) -> ReceiptState | None: ...
+    def free_slip(self, slip: str) -> str | None:
+        """The hash of a slip that we printed and that leads to no dossier; None for any other."""
+        ...
+
+    def hold_slip_page(self, slip_hash: str, fact: SurveyAnswered, texts: Mapping[str, tuple[str, int]], now: datetime) -> None:
+        """A page of a slip that leads to no dossier yet, kept for 30 days. ``texts``: question → (masked words, how many masked)."""
+        ...
+
+    def put_measure(self, measure: Measure, by: str, now: datetime) -> int:
+        """A unit says what it did about what people said; goes into the audit trail. ``by``: a login."""
+        ...
+
+    def ask_erasure(self, receipt_hash: str, now: datetime) -> bool:
+        """The answer a receipt is of is to go; False for an unknown receipt."""
+        ...
+
+    def freeze(self, fingerprints: Sequence[tuple[str, int, str, str]], now: datetime) -> list[tuple[str, int, str]]:
+        """Note the questionnaires of a site; those parts (id, version, part) that were answered in other words before."""
+        ...
+
     def opt_out(self, code: str, now: datetime, door: str) -> OptOut:
         """Opt out everything behind a code before the page confirms. ``under_way``: a claimed message may still arrive; ask again."""
         ...
@@ -127,6 +188,10 @@ class Transaction(Protocol):
         ...
 
     # count
+    def carry_out(self, now: datetime, limit: int) -> int:
+        """What people asked of counted answers: erase, release; how many."""
+        ...
+
     def count(self, fact: SurveyAnswered, now: datetime) -> list[SurveyCounted]: ...
     def control(self, kind: CountedKind, caused_by: str, control: dict[str, Any], now: datetime) -> list[SurveyCounted]: ...
 

@@ -42,6 +42,8 @@ class DossierAct:
     """Channels the person does not want to be written to by."""
     slip_code: str | None = None
     """On the slip they were given at the desk."""
+    ticket_no: str | None = None
+    """The number they drew at the desk on the day the dossier ended."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,33 @@ class SlotForAnswer:
     desk: str
     """Name of the unit that received the dossier."""
     ended_on: date
+    answered_at: datetime | None = None
+    """When the first answer was counted."""
+    done: tuple[str, ...] = ()
+    """Questions answered since, as ``questionnaire:question``."""
+    finished: tuple[str, ...] = ()
+    """Questionnaires the person is done with."""
+
+
+@dataclass(frozen=True)
+class ReceiptState:
+    """What a receipt proves of an answer, and nothing of what was answered."""
+
+    survey_id: str
+    state: Literal["counted", "held", "erased"]
+    counted_at: datetime
+
+
+@dataclass(frozen=True)
+class Measure:
+    """You said, we did: what a unit did about what people told it. ``said``, ``did``: language → a sentence or a few."""
+
+    unit: str
+    day: date
+    said: Mapping[str, str]
+    did: Mapping[str, str]
+    unit_name: str = ""
+    """Filled in by who reads it."""
 
 
 @dataclass(frozen=True)

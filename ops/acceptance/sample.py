@@ -40,6 +40,8 @@ def _value(kind: inspect.Type, number: int, now: datetime) -> Any:
             return number % 5 + 1
         case inspect.FloatType():
             return 0.5
+        case inspect.ListType():
+            return [_value(kind.item_type, number, now)]
         case inspect.DictType():
             return {"Q0": _value(kind.value_type, number, now) if isinstance(kind.value_type, inspect.StrType) else number % 5 + 1}
         case _:

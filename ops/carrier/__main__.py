@@ -34,6 +34,7 @@ from ops.carrier.mail_server import MailServer
 from ops.carrier.reading import Reading
 from ops.carrier.receipts import Receipts
 from ops.carrier.register import Register
+from ops.carrier.short_code import ShortCode
 from ops.carrier.twilio_api import TwilioApi
 from ops.carrier.zns_api import API as ZNS
 from ops.carrier.zns_api import Grants, ZnsAccount, ZnsApi
@@ -126,7 +127,8 @@ async def serve(chosen: Options, stopping: asyncio.Event) -> None:
         gateways = GatewayApi(journal, register, receipts, faults, token, _now, _gateway_id, chosen.sent_after, chosen.delivered_after)
         receipts.ways[BOUNCE] = _bounces(chosen.bounces).tell
         letters = MailServer(journal, faults, _now, _mail_id, receipts, chosen.delivered_after)
-        routes = [*api.routes(), *zns.routes(), *gateways.routes()]
+        short_code = ShortCode(journal, register, token, _now, _gateway_id)
+        routes = [*api.routes(), *zns.routes(), *gateways.routes(), *short_code.routes()]
         runner = web.AppRunner(_site(routes, Reading(journal, register), faults), access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         await web.SockSite(runner, http).start()

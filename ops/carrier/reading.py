@@ -21,6 +21,7 @@ from ops.carrier.journal import Journal
 from ops.carrier.letters import Letter, parse
 from ops.carrier.records import Accepted, ChannelName
 from ops.carrier.register import Entry, Register
+from ops.carrier.short_code import LONGEST, way_to
 from ops.carrier.words import MARKS, WORDS, Language
 
 _HERE = Path(__file__).parent / "templates"
@@ -135,7 +136,11 @@ class Reading:
         frame = _FRAME_HEAD + shown["html"] if shown["html"] else ""
         links = list(dict.fromkeys(_LINK.findall(shown["body"] + " " + shown["html"].replace("&amp;", "&"))))
         at, rated = local_time(message.at), self._register.rated(entry.id)
-        return self._html("message.html", request, m=shown, at=at, rated=rated, encoding=message.encoding, frame=frame, links=links)
+        wrote = [(local_time(one.at), one) for one in self._register.written(entry.id)]
+        return self._html(
+            "message.html", request, m=shown, at=at, rated=rated, encoding=message.encoding, frame=frame, links=links,
+            can_answer=way_to(message) is not None, wrote=wrote, longest=LONGEST,
+        )  # fmt: skip
 
     async def json(self, request: web.Request) -> web.Response:
         """``?channel=&to=&after=&limit=``: with ``after`` (an ``n``) the next ones, oldest first; without, the newest first."""

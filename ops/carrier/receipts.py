@@ -27,7 +27,8 @@ from ops.carrier.register import Register
 API_VERSION = "2010-04-01"
 _POSTERS = 16
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 30.0
-_TRY_AGAIN = frozenset({408, 425, 429})
+TRY_AGAIN = frozenset({408, 425, 429})
+"""HTTP statuses below 500 that say: not now."""
 
 Speech = Callable[[Accepted, str, int | None], tuple[bytes, Mapping[str, str]]]
 """How a provider reports: a message, the status it reached, its code → body and headers of the POST."""
@@ -154,7 +155,7 @@ class Receipts:
             answer = await self._post(post)
             if answer is not None:
                 self._is_back(post.receiver)
-            if answer is not None and answer < 500 and answer not in _TRY_AGAIN:
+            if answer is not None and answer < 500 and answer not in TRY_AGAIN:
                 await self._write(Told(post.id, self._now(), post.status, answer))
             elif post.failures >= self._retries:
                 await self._write(Told(post.id, self._now(), post.status, None))

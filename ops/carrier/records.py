@@ -95,4 +95,17 @@ class Rated(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", t
     posts: int = 1
 
 
-Record = Accepted | Step | Told | Refused | Rated
+class Written(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="written"):
+    """The recipient of message ``id`` wrote ``text`` to the short code. ``answer``: the site's HTTP status, None: there was none;
+    ``reply``: what the gateway sent back to them."""
+
+    id: str
+    at: datetime
+    own: str
+    """The id it was passed on with."""
+    text: str
+    answer: int | None = None
+    reply: str = ""
+
+
+Record = Accepted | Step | Told | Refused | Rated | Written

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ops.carrier.records import Accepted, ChannelName, PlannedStep, Rated, Record, Refused, Step, Told
+from ops.carrier.records import Accepted, ChannelName, PlannedStep, Rated, Record, Refused, Step, Told, Written
 
 _RANK = {"queued": 0, "accepted": 0, "sent": 1, "delivered": 2, "undelivered": 2, "failed": 2}
 
@@ -62,6 +62,7 @@ class Register:
         self.ratings: dict[tuple[str, str], Rated] = {}
         """By message and name, with the reports still owed."""
         self._rated: Counter[str] = Counter()
+        self._written: dict[str, list[Written]] = {}
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
         self._by_to: dict[tuple[ChannelName, str], list[int]] = {}
@@ -80,12 +81,18 @@ class Register:
                 self._rated[record.id] += 1
                 if record.posts:
                     self.ratings[record.id, record.status] = record
+            case Written():
+                self._written.setdefault(record.id, []).append(record)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def get(self, message_id: str) -> Entry | None:
         return self._by_id.get(message_id)
+
+    def written(self, message_id: str) -> list[Written]:
+        """What the recipient of a message wrote to the short code, in order."""
+        return self._written.get(message_id, [])
 
     def after(self, n: int) -> Iterator[Entry]:
         """Messages accepted after the ``n``-th, oldest first."""

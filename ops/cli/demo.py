@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
@@ -21,6 +22,7 @@ from dashboard.view import figures_json, question, view
 from hailong.domain.units import LOCAL
 from ops.cli.tables import print_table
 from ops.demo import FORTNIGHT, OVERRIDES, RATE, Agenda, fortnight, pass_year, settled, write_notice
+from ops.doors_to_try import WANTED, to_try
 from ops.drawing import log_stamps, redrawn
 from ops.local.refusal import Refusal
 from ops.local.stack import Stack
@@ -122,8 +124,28 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
     _say(f"\nThe seeded commune fell on {plan.falls_on:%d/%m/%Y}. {seconds:.0f} s in all.")
     for name, what in (("dashboard", "Officers' page"), ("carrier", "Messages"), ("intake", "Intake"), ("survey", "Survey site")):
         _say(f"{what:16} {a[name]}")
+    await asyncio.to_thread(_print_doors, wiring, plan, stack.addresses)
     if made := first_link(stack.settings):
         _say(f"{'To sign in':16} {made[1]}\n{'':16} sets the password of the login {made[0]}, once, within 24 hours")
+
+
+def _print_doors(wiring: Wiring, plan: Plan, addresses: Mapping[str, str]) -> None:
+    """What can be tried: people of the year who were asked and are silent."""
+    people = to_try(wiring, plan)
+    if len(people) < WANTED:
+        return
+    link, code, call, sms = people
+    survey, office = addresses["survey"], addresses["dashboard"]
+    _say("\nTo answer yourself, for simulated people who are still silent:")
+    for name, what in (
+        ("Link", link.link),
+        ("Dossier code", f"{survey}/code with {code.dossier_code} and {code.digits}"),
+        ("By telephone", f"{office}/assist or {office}/paper with {call.dossier_code}; /calls for who was drawn to be called"),
+        ("By SMS", f"{addresses['carrier']}: open the message to the person of {sms.link.rpartition('/')[2]} and answer it"),
+        ("Slip, kiosk", f"bin/hailong slips print …, bin/hailong kiosk enrol --unit {link.unit} … (--data as this folder)"),
+        ("Receipt", f"{survey}/receipt"),
+    ):
+        _say(f"  {name:14} {what}")
 
 
 def _asked_well(wiring: Wiring, plan: Plan) -> str:

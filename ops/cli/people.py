@@ -89,7 +89,7 @@ def listed(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None
 def add(
     ctx: typer.Context,
     login: Login,
-    role: Annotated[str, typer.Option(help="viewer | unit_officer | quality_officer | operator | administrator")],
+    role: Annotated[str, typer.Option(help="viewer | desk | caller | unit_officer | quality_officer | operator | administrator")],
     name: Annotated[str | None, typer.Option(help="as pages show it [default: the login]")] = None,
     scope: Annotated[str | None, typer.Option(help="code of the unit whose subtree is seen [default: all]")] = None,
     data: Data = None,

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from hailong.domain.doors import place_of
 from ops.proof.evidence import Evidence, LogRecord
+from ops.proof.walkins import key_of
 
 UNKNOWN_PER_KILL: Final = 20
 THANKED_SHARE: Final = 0.95
@@ -70,7 +72,8 @@ def _outcome_faults(e: Evidence) -> Iterator[str]:
         if slot is None:
             yield f"dossier #{n}: {'confirmed' if code in e.acknowledged else 'never confirmed'}, and unknown to the ledger"
             continue
-        if not (code in e.reopened and slot.reason == "reopened"):
+        answered_first = slot.reason == "answered" and key_of(code) in e.visits  # by another door, before their message went out
+        if not (answered_first or (code in e.reopened and slot.reason == "reopened")):
             yield from _one_outcome(n, sent.expected, slot)
         if len(decided[slot.dossier_ref]) != 1:
             yield f"dossier #{n}: {len(decided[slot.dossier_ref])} decisions in the log"
@@ -180,11 +183,15 @@ def answers(e: Evidence) -> Check:
 
 
 def _answer_faults(e: Evidence, thanked: int, tried: int) -> Iterator[str]:
-    given = {e.survey_of[v.code]: v for v in e.visits.values() if v.code in e.survey_of}
+    # Whoever only looked comes first, so that whoever answered about the same dossier stands.
+    visits = sorted((v for v in e.visits.values() if v.code in e.survey_of), key=lambda v: v.posted > 0)
+    given = {e.survey_of[v.code]: v for v in visits}
     counted = defaultdict(list)
     for row in e.counted:
-        if row["kind"] == "answer" and row["revision"] == 0:
+        if row["kind"] in ("answer", "held") and row["revision"] == 0:
             counted[row["survey_id"]].append(row["score"])
+        if row["kind"] == "answer" and row["place"] != place_of(row["mode"]):
+            yield f"survey {row['survey_id'][:8]}…: by {row['mode']}, and classed as {row['place'] or 'nothing'}"
     for survey, v in given.items():
         if v.thanked and counted.get(survey) != [v.score]:
             yield f"survey {survey[:8]}…: thanked for {v.score}, counted as {counted.get(survey)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -111,35 +111,60 @@ class Citizens:
         return await opt_out(client, self.site, visit)
 
 
-async def answer(client: httpx.AsyncClient, site: str, visit: Visit, reasons: Sequence[str]) -> bool:
-    """Open the link and answer as ``visit`` says; whether the page gave thanks. Raises httpx.HTTPError when it cannot be reached."""
-    form = _Form.read(await _page(client, f"{site}/{visit.code}"))
+async def answer(
+    client: httpx.AsyncClient, site: str, visit: Visit, reasons: Sequence[str], more: Sequence[Mapping[str, str | list[str]]] = ()
+) -> bool:
+    """Open the link and answer as ``visit`` says; whether the page gave thanks. Raises httpx.HTTPError when it cannot be reached.
+
+    ``more``: what is given on the pages after the first ones, until the person stops.
+    """
+    form = read_form(await _page(client, f"{site}/{visit.code}"))
     if form.page in ("thanks", "already"):
         # An earlier try got through although its answer was lost on the way: the page thanks for it now.
         visit.thank()
         return True
+    onward = form.onward if form.page == "who" else f"/{visit.code}"
+    return await answer_form(client, site, visit, onward, reasons, more)
+
+
+async def answer_form(
+    client: httpx.AsyncClient,
+    site: str,
+    visit: Visit,
+    address: str,
+    reasons: Sequence[str],
+    more: Sequence[Mapping[str, str | list[str]]] = (),
+) -> bool:
+    """Answer the question at an address; whether the page gave thanks, or another try need not be made."""
+    form = read_form(await _page(client, f"{site}{address}"))
     visit.posted += 1
     told = await client.post(f"{site}{form.action}", data={"form": form.sealed, "Q0": str(visit.score)})
     if told.status_code != 303:
         return False
     visit.thank()
     if visit.score <= 3:
-        await _give_reasons(client, site, visit, told.headers["location"], reasons)
+        told = await _give_reasons(client, site, visit, told, reasons)
+    for given in more:
+        if told.status_code != 303:
+            break
+        form = read_form(await _page(client, f"{site}{told.headers['location']}"))
+        told = await client.post(f"{site}{form.action}", data={"form": form.sealed, **given})
     return True
 
 
-async def _give_reasons(client: httpx.AsyncClient, site: str, visit: Visit, onward: str, reasons: Sequence[str]) -> None:
+async def _give_reasons(client: httpx.AsyncClient, site: str, visit: Visit, told: httpx.Response, reasons: Sequence[str]) -> httpx.Response:
     """Q7 after a low score; who does not get through here has answered all the same."""
-    form = _Form.read(await _page(client, f"{site}{onward}"))
+    form = read_form(await _page(client, f"{site}{told.headers['location']}"))
     if form.page == "ask-2" and reasons:
-        sent = await client.post(f"{site}{form.action}", data={"form": form.sealed, "Q7": list(reasons)})
-        visit.gave_reasons = sent.status_code == 303
+        told = await client.post(f"{site}{form.action}", data={"form": form.sealed, "Q7": list(reasons)})
+        visit.gave_reasons = told.status_code == 303
+    return told
 
 
 async def opt_out(client: httpx.AsyncClient, site: str, visit: Visit) -> bool:
     """Press the one button; whether the page confirmed without reserve."""
     told = await client.post(f"{site}/{visit.code}/stop")
-    page = _Form.read(told.text).page
+    page = read_form(told.text).page
     if told.status_code == 200 and page == "stopped" and _UNDER_WAY not in told.text:
         visit.opted_out_at = datetime.now(UTC)
         return True
@@ -152,23 +177,29 @@ async def _page(client: httpx.AsyncClient, url: str) -> str:
     return answer.text
 
 
+def read_form(html: str) -> Form:
+    """The form of a page, and where its link onward leads."""
+    form = Form()
+    HTMLParser.__init__(form)
+    form.feed(html)
+    return form
+
+
 @dataclass
-class _Form(HTMLParser):
+class Form(HTMLParser):
+    """What a citizen needs of a page."""
+
     page: str = ""
     action: str = ""
     sealed: str = ""
-
-    @classmethod
-    def read(cls, html: str) -> _Form:
-        form = cls()
-        HTMLParser.__init__(form)
-        form.feed(html)
-        return form
+    onward: str = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         a = {k: v or "" for k, v in attrs}
         if tag == "main":
             self.page = a.get("data-page", "")
+        elif tag == "a" and a.get("rel") == "next":
+            self.onward = a.get("href", "")
         elif tag == "form" and a.get("method") == "post":
             self.action = a.get("action", "")
         elif tag == "input" and a.get("name") == "form":

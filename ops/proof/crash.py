@@ -29,12 +29,14 @@ from aiokafka.errors import KafkaError
 
 from ops import rebuild
 from ops.clock import LOCAL
+from ops.doors import office_doors
 from ops.local.stack import Stack
 from ops.proof import faults
 from ops.proof.checks import Check, all_checks
 from ops.proof.citizens import Citizens
 from ops.proof.evidence import Evidence, gather
 from ops.proof.population import Population, Sent
+from ops.proof.walkins import WalkIns
 from ops.wiring import Wiring
 
 START: Final = datetime(2026, 3, 2, 9, tzinfo=LOCAL)
@@ -100,6 +102,7 @@ class Crash:
         overrides = OVERRIDES | {"proof_break": plan.broken}
         self._stack = Stack(data, home=home, port_base=port_base, clock=START.isoformat(), overrides=overrides, workers={"send": 2})
         self._load = Load(Population(plan.seed, START))
+        self._made: dict[str, Sent] = {}
         self._killed: Counter[str] = Counter()
         self._kills = 0
         self._over = asyncio.Event()
@@ -110,6 +113,9 @@ class Crash:
         async with self._stack as stack:
             a = stack.addresses
             citizens = Citizens(a["survey"], a["carrier"], self._plan.seed, {})
+            wiring = Wiring(stack.settings)
+            doors = office_doors(wiring, wiring.ledger("proof-desk"))
+            self._walk_ins = WalkIns(a["survey"], self._plan.seed, doors, citizens.visits)
             stop_citizens = asyncio.Event()
             reading = asyncio.create_task(citizens.run(stop_citizens))
             work = [asyncio.create_task(w) for w in (self._post(citizens), self._files(citizens), self._poison())]
@@ -121,6 +127,7 @@ class Crash:
             await self._quiet(citizens)
             stop_citizens.set()
             await reading
+            await self._walk_ins.done()
             await self._quiet(citizens)
             evidence = Evidence(
                 self._load.population.made,
@@ -141,6 +148,7 @@ class Crash:
             "dossiers": len(e.sent), "confirmed": len(e.acknowledged), "refused": len(e.refused), "poison": e.poison,
             "sent_again": self._load.reposted, "reopened": len(self._load.reopened), "messages": len(e.messages),
             "thanked": sum(v.thanked for v in e.visits.values()), "opted_out": sum(v.opted_out_at is not None for v in e.visits.values()),
+            "by_door": self._walk_ins.thanked(),
             "counted": len(e.counted), "killed": dict(sorted(self._killed.items())), "faults": dict(sorted(e.faults.items())),
             "provider_changes": len(e.changes), "seconds": round(seconds, 1),
         }  # fmt: skip
@@ -168,6 +176,7 @@ class Crash:
 
     def _next(self, door: str, citizens: Citizens) -> Sent:
         sent = self._load.population.one("http" if door == "http" else "file")
+        self._made[sent.item["dossier_code"]] = sent
         for address in (sent.person.phone, sent.person.email):
             if address:
                 citizens.people[address] = sent.person
@@ -190,6 +199,8 @@ class Crash:
             code = items[result["index"]]["dossier_code"]
             if result["status"] == 202:
                 self._load.acknowledged.add(code)
+                if code in self._made:
+                    self._walk_ins.comes(self._made[code])
             else:
                 self._load.refused.setdefault(code, result["error"]["reason"] if result["error"] else str(result["status"]))
 
@@ -242,6 +253,7 @@ class Crash:
                 self._load.refused[sent.item["dossier_code"]] = bad[line]
             else:
                 self._load.acknowledged.add(sent.item["dossier_code"])
+                self._walk_ins.comes(sent)
 
     async def _poison(self) -> None:
         """Bytes that are no facts, straight into the topics."""
@@ -328,7 +340,7 @@ class Crash:
             with ledger.read() as reader:
                 open_ = reader.open_claims() + reader.undecided() + reader.unpublished() + (reader.counted() - reader.judged())
                 waiting = reader.outcomes()["waiting"]
-            busy = open_ + waiting + citizens.busy()
+            busy = open_ + waiting + citizens.busy() + self._walk_ins.busy()
             calm = calm + 1 if busy == 0 else 0
             await asyncio.sleep(1)
         ledger.close()
@@ -351,7 +363,7 @@ def mapping() -> str:
     """Our own field names, as a mapping."""
     names = (
         "dossier_code", "status_code", "procedure_code", "field_code", "receiving_unit_code", "handling_unit_code",
-        "submission_channel", "received_at", "finished_at", "contact.phone", "contact.email",
+        "submission_channel", "received_at", "finished_at", "contact.phone", "contact.email", "slip_code",
     )  # fmt: skip
     return "".join(f'[fields.{name}]\ncolumn = "{name}"\n\n' for name in names)
 

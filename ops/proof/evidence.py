@@ -22,6 +22,7 @@ from hailong.settings import Settings
 from ops.carrier import evidence as carrier
 from ops.proof.citizens import Visit
 from ops.proof.population import Sent
+from ops.proof.walkins import key_of
 from ops.wiring import Wiring
 
 PURPOSES: Final = ("invitation", "reminder")
@@ -178,6 +179,9 @@ def _ledger(e: Evidence, wiring: Wiring) -> None:
     for code in {m.code for m in e.messages} | set(e.visits):
         if (survey := by_hash.get(wiring.tools.code_hash(code))) is not None:
             e.survey_of[code] = survey
+    for code, ref in e.reference.items():
+        if (key := key_of(code)) in e.visits and ref in e.slots:
+            e.survey_of[key] = e.slots[ref].survey_id
     ledger.close()
 
 

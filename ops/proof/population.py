@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from hailong.domain import slips
+
 Expected = Literal["asked", "no_contact", "too_old", "sensitive_procedure", "undeliverable", "refused_by_intake"]
 Door = Literal["http", "file"]
+Way = Literal["link", "code", "slip", "call", "assisted", "paper"]
 SENSITIVE: Final = "2.000488"
 
 
@@ -32,6 +36,8 @@ class Sent:
     person: Person
     expected: Expected
     door: Door
+    way: Way = "link"
+    """How its person answers, if at all."""
 
 
 @dataclass
@@ -67,9 +73,20 @@ class Population:
             "finished_at": (ended - timedelta(days=9)).isoformat() if kind == "refused_by_intake" else ended.isoformat(),
             "contact": {k: v for k, v in (("phone", person.phone), ("email", person.email)) if v},
         }
-        sent = Sent(item, person, kind, door)
+        way = self._way(n, person, kind)
+        if way == "slip":
+            item["slip_code"] = slips.new_code(hashlib.sha256(f"{self.seed} {n}".encode()).digest())
+        sent = Sent(item, person, kind, door, way)
         self.made.append(sent)
         return sent
+
+    def _way(self, n: int, person: Person, kind: Expected) -> Way:
+        """Of those who answer no message some come by another door; a chance of its own, so that nothing else changes."""
+        r = random.Random(f"{self.seed} way {n}")  # noqa: S311 (a seed is the point)
+        if kind in ("refused_by_intake", "too_old") or person.answers or person.stops or r.random() < 0.4:
+            return "link"
+        ways: tuple[Way, ...] = ("code", "slip", "call", "assisted", "paper") if person.phone else ("slip", "assisted", "paper")
+        return r.choice(ways)
 
     def _person(self, n: int, kind: Expected) -> Person:
         r = self._random

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
-from hailong.domain.scoring import STEP, Counts, Figures, Filters, Version
+from hailong.domain.scoring import SATISFIED, STEP, Counts, Figures, Filters, Version
 from hailong.domain.units import Registry, Targets
 from hailong.events import TargetChanged, UnitChanged
 from sinks.clickhouse.connection import translated
@@ -47,15 +47,23 @@ VERSION: Final = Query(
 )
 AS_OF: Final = Query("as_of", f"SELECT max(seq), max(counted_at) FROM counted WHERE {_upto()}")  # noqa: S608 - our own names
 _ERASED: Final = f"SELECT survey_id FROM counted WHERE kind = 'retraction' AND reason = 'erased' AND {_upto()}"  # noqa: S608
+# What a person let go was held before; what a person confirmed is held no more and never counts.
+_HELD: Final = f"""
+    kind = 'held' AND revision = 0 AND {_upto()} AND survey_id NOT IN
+        (SELECT survey_id FROM counted WHERE {_upto()} AND (kind = 'answer' OR (kind = 'disposition' AND reason = 'confirmed')))
+"""  # noqa: S608 - our own names
 ANSWERS: Final = Query(
     "answers",
     f"""
-    SELECT handling_unit, month,
-        countIf(revision = 0 AND score = 1), countIf(revision = 0 AND score = 2), countIf(revision = 0 AND score = 3),
-        countIf(revision = 0 AND score = 4), countIf(revision = 0 AND score = 5), countIf(revision = 0 AND isNull(score)),
-        countIf(revision > 0)
-    FROM counted
-    WHERE kind = 'answer' AND {_upto()} AND survey_id NOT IN ({_ERASED})
+    SELECT handling_unit, month, countIf(away AND score = 1), countIf(away AND score = 2), countIf(away AND score = 3),
+        countIf(away AND score = 4), countIf(away AND score = 5), countIf(away AND isNull(score)),
+        countIf(kind = 'answer' AND revision > 0),
+        countIf(desk AND score >= 1), countIf(desk AND score >= {SATISFIED}), countIf({_HELD})
+    FROM (
+        SELECT *, kind = 'answer' AND revision = 0 AND place != 'desk' AS away, kind = 'answer' AND revision = 0 AND place = 'desk' AS desk
+        FROM counted
+        WHERE kind IN ('answer', 'held') AND {_upto()} AND survey_id NOT IN ({_ERASED})
+    )
     GROUP BY handling_unit, month
     """,  # noqa: S608 - our own names
 )
@@ -66,7 +74,7 @@ LATEST: Final = Query(
     SELECT handling_unit,
         groupArraySorted({STEP - 1})(-((toInt64(seq) * 1000000 + toInt64(replaceOne(month, '-', ''))) * 8 + ifNull(score, 0)))
     FROM counted
-    WHERE kind = 'answer' AND revision = 0 AND {_upto()} AND survey_id NOT IN ({_ERASED})
+    WHERE kind = 'answer' AND revision = 0 AND place != 'desk' AND {_upto()} AND survey_id NOT IN ({_ERASED})
         AND month >= {{month_from:String}} AND month <= {{month_to:String}}
     GROUP BY handling_unit
     """,  # noqa: S608 - our own names
@@ -167,8 +175,9 @@ class ClickHouseFigures:
         ((as_of, counted_at),) = self._rows(AS_OF, **_binds(at, COUNTED))
         months = {"month_from": filters.month_from or "", "month_to": filters.month_to or "9999-99"}
         cells: dict[tuple[str, str], Counts] = {}
-        for unit, month, one, two, three, four, five, none, revised in self._rows(ANSWERS, **_binds(at, COUNTED)):
-            cells[unit, month] = Counts((one, two, three, four, five), none, revised)
+        for unit, month, one, two, three, four, five, none, revised, desk, content, held in self._rows(ANSWERS, **_binds(at, COUNTED)):
+            scores = (one, two, three, four, five)
+            cells[unit, month] = Counts(scores, none, revised, desk_n=desk, desk_satisfied=content, held=held)
         for unit, number, ended in self._rows(ENDED, **_binds(at, CLOSED), **_binds(at, REOPENED, "reopened_")):
             month = _month(number)
             cells[unit, month] = cells.get((unit, month), Counts()) + Counts(ended=ended)

@@ -110,7 +110,8 @@ _DELIVERY = _columns(
 )
 _COUNTED = _columns(
     "event_id String; seq UInt64; kind label; counted_at moment; survey_id? String; revision UInt16; questionnaire? label;"
-    "questionnaire_version? UInt16; mode? label; language? label; score Nullable(UInt8); answers json; reason? label; control json"
+    "questionnaire_version? UInt16; mode? label; language? label; score Nullable(UInt8); answers json; reason? label; control json;"
+    "place? label"
 )
 _ALERT = _columns(
     "event_id String; alert_id String; version UInt32; state label; kind label; unit label; at moment; by label; note? String;"

@@ -1,51 +1,37 @@
-"""The citizen's part of a transaction: codes, and counting in one order. Opting out: ``sinks.ledger.preferring``."""
+"""The count role's part of a transaction: every submission, and what people asked of counted answers, into one total order."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+import json
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
+from hailong.domain.doors import place_of
 from hailong.events import About, CountedKind, SurveyAnswered, SurveyCounted
-from hailong.ports import SlotForAnswer
+from hailong.ports import DueRow
 from sinks.ledger import schema as t
-from sinks.ledger.base import Base
+from sinks.ledger.entering import Entering
 
 CORE = "Q0"
+CALL_BACK = "Q9"
 """The question whose answer is the satisfaction of the slot."""
+AT_ONCE: Final = timedelta(minutes=10)
+"""An answer by code so soon after the ending was probably given at the desk."""
+LATELY: Final = timedelta(days=30)
+MANY: Final = 3
+"""So many other dossiers answered by the same number within ``LATELY`` are one too many."""
+WISHES: Final = ("erase_answer", "release", "confirm", "disposition")
+"""Kinds of due rows: what people asked of counted answers."""
 
 
-class Answering(Base):
-    """Survey site and count."""
+class Answering(Entering):
+    """Count."""
 
-    def slot_row(self, code: str) -> Any:
-        """The row of the slot a code leads to, or None."""
-        joined = sa.select(t.slots).join(t.codes, t.codes.c.survey_id == t.slots.c.survey_id)
-        return self.conn.execute(joined.where(t.codes.c.code_hash == self.tools.code_hash(code))).first()
-
-    def slot_by_code(self, code: str) -> SlotForAnswer | None:
-        """The slot a code leads to; None for an unknown one."""
-        slot = self.slot_row(code)
-        if slot is None:
-            return None
-        about = msgspec.json.decode(slot.about, type=About)
-        unit = sa.and_(t.registry.c.kind == "unit", t.registry.c.ref.like(f"{about.receiving_unit}@%"))
-        named = self.conn.execute(sa.select(t.registry.c.fact).where(unit).order_by(t.registry.c.seq.desc())).scalar()
-        return SlotForAnswer(
-            survey_id=slot.survey_id,
-            about=about,
-            expires_at=slot.expires_at,
-            language=slot.language,
-            answered=self.conn.execute(sa.select(t.answers.c.seq).where(t.answers.c.survey_id == slot.survey_id)).first() is not None,
-            desk=msgspec.json.decode(named)["name"] if named else about.receiving_unit,
-            ended_on=slot.ended_on,
-        )
-
-    # --- count
-
-    def _next(self, kind: CountedKind, now: datetime, last: tuple[int, datetime | None], **fields: Any) -> SurveyCounted:
+    def next_record(self, kind: CountedKind, now: datetime, last: tuple[int, datetime | None], **fields: Any) -> SurveyCounted:
+        """The record after ``last`` (seq, counted_at)."""
         seq, at = last
         counted_at = now if at is None else max(at, now)
         registry = self.tools.registry_id
@@ -64,50 +50,163 @@ class Answering(Base):
         return self.conn.execute(sa.select(t.seen.c.seq).where(t.seen.c.event_id == event_id)).first() is not None
 
     def count(self, fact: SurveyAnswered, now: datetime) -> list[SurveyCounted]:
-        """What one submission adds to the counted answers: nothing for an echo or a repeated click.
+        """What one submission adds to the counted answers: nothing for an echo, a repeated click, or an answer that was erased.
 
-        The first Q0 of a slot is its answer. Another Q0 is a retraction (reason ``changed``) and an answer with the next revision,
-        which figures report apart. Everything else is a detail.
+        The first Q0 of a slot is its answer, or held where a door or the ledger saw a sign of pressure. Another Q0 is a retraction
+        (reason ``changed``) and an answer with the next revision, which figures report apart. Other questions are a detail.
         """
         last = self.position("counted")
         if self._is_echo(fact.event_id):
             return []
-        out: list[SurveyCounted] = []
-
-        def add(kind: CountedKind, **fields: Any) -> SurveyCounted:
-            one = self._next(
-                kind, now, (out[-1].seq, out[-1].counted_at) if out else last, survey_id=fact.survey_id, questionnaire=fact.questionnaire,
-                questionnaire_version=fact.questionnaire_version, mode=fact.mode, language=fact.language, about=fact.about, **fields,
-            )  # fmt: skip
-            out.append(one)
-            return one
-
-        if CORE in fact.answers:
-            self._count_core(fact, add)
+        before = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == fact.survey_id)).first()
+        if before is not None and before.erased_at is not None:
+            return self._write([], fact.event_id, now)
+        line = _Line(self, fact, now, last)
+        if fact.act == "not_me":
+            line.add("disposition", reason="not_me")
+        elif CORE in fact.answers:
+            before = self._count_core(line, before)
         rest = {k: v for k, v in fact.answers.items() if k != CORE}
         if rest:
-            add("detail", answers=rest, revision=self._revision(fact.survey_id))
-        return self._write(out, fact.event_id, now)
+            line.add("detail", answers=rest, revision=before.revision if before is not None else 0)
+        if before is not None:
+            self._note(line, before, rest)
+        if rest.get(CALL_BACK) is True:
+            row = {"survey_id": fact.survey_id, "unit": fact.about.handling_unit, "asked_at": now}
+            self.insert_new(t.callbacks, [row])
+        if fact.answers:
+            self.used(fact.questionnaire, fact.questionnaire_version, now)
+        return self._write(line.out, fact.event_id, now)
 
-    def _revision(self, survey_id: str) -> int:
-        return self.conn.execute(sa.select(t.answers.c.revision).where(t.answers.c.survey_id == survey_id)).scalar() or 0
-
-    def _count_core(self, fact: SurveyAnswered, add: Any) -> None:
-        score = fact.answers[CORE]
-        before = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == fact.survey_id)).first()
+    def _count_core(self, line: _Line, before: Any) -> Any:
+        fact, score = line.fact, line.fact.answers[CORE]
+        mine = t.answers.c.survey_id == fact.survey_id
         if before is None:
-            first = add("answer", score=score, answers={CORE: score})
+            sign = fact.signs[0] if fact.signs else self._sign(fact)
+            first = line.add("held" if sign else "answer", score=score, answers={CORE: score}, reason=sign)
             row = {"survey_id": fact.survey_id, "revision": 0, "score": score, "seq": first.seq, "counted_at": first.counted_at}
+            row |= {"first_score": score, "about": msgspec.json.encode(fact.about).decode(), "mode": fact.mode}
+            row |= {"receipt_hash": self.tools.receipt_hash(fact.survey_id), "held": sign}
+            row["fact"] = msgspec.json.encode(fact).decode() if sign else None
             self.insert_new(t.answers, [row])
+        elif before.score != score and before.held and before.judged != "released":
+            line.add("held", score=score, revision=before.revision + 1, answers={CORE: score}, reason=before.held)
+            self.conn.execute(sa.update(t.answers).where(mine).values(revision=before.revision + 1))
         elif before.score != score:
-            add("retraction", score=before.score, revision=before.revision, reason="changed")
-            add("answer", score=score, revision=before.revision + 1, answers={CORE: score})
-            mine = t.answers.c.survey_id == fact.survey_id
+            line.add("retraction", score=before.score, revision=before.revision, reason="changed")
+            line.add("answer", score=score, revision=before.revision + 1, answers={CORE: score})
             self.conn.execute(sa.update(t.answers).where(mine).values(revision=before.revision + 1, score=score))
+        return self.conn.execute(sa.select(t.answers).where(mine)).one()
+
+    def _sign(self, fact: SurveyAnswered) -> str | None:
+        """What only the ledger can see of a first answer given away from the desk."""
+        slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == fact.survey_id)).first()
+        if slot is None or fact.place == "desk" or fact.mode == "call":
+            return None
+        if fact.mode == "code" and timedelta(0) <= fact.answered_at - slot.occurred_at < AT_ONCE:
+            return "minutes_after"
+        if slot.phone_hash is None:
+            return None
+        a, s = t.answers.c, t.slots.c
+        lately = sa.and_(s.phone_hash == slot.phone_hash, a.counted_at > fact.answered_at - LATELY, a.survey_id != fact.survey_id)
+        joined = sa.select(sa.func.count()).select_from(t.answers.join(t.slots, a.survey_id == s.survey_id)).where(lately)
+        return "many_dossiers" if self.conn.execute(joined).scalar_one() >= MANY else None
+
+    def _note(self, line: _Line, before: Any, rest: dict[str, Any]) -> None:
+        """Which questions were answered, without what: so that somebody who comes back goes on where they stopped."""
+        fact = line.fact
+        done, finished = json.loads(before.done), json.loads(before.finished)
+        done += [one for q in rest if (one := f"{fact.questionnaire}:{q}") not in done]
+        if fact.finished and fact.questionnaire not in finished:
+            finished.append(fact.questionnaire)
+            line.add("disposition", reason="finished")
+        values = {"done": json.dumps(done), "finished": json.dumps(finished)}
+        if values != {"done": before.done, "finished": before.finished}:
+            self.conn.execute(sa.update(t.answers).where(t.answers.c.survey_id == fact.survey_id).values(**values))
+
+    # --- what people asked of counted answers
+
+    def carry_out(self, now: datetime, limit: int) -> int:
+        """Erase, release and confirm what people asked for, and note what became of calls; how many."""
+        rows = self.take_due(WISHES, now, now, now, limit)
+        does = {"erase_answer": self._erase_answer, "release": self._release, "confirm": self._confirm}
+        for row in rows:
+            if row.kind == "disposition":
+                self._disposition(row, now)
+            else:
+                does[row.kind](row.ref, now)
+        self.finish_due([row.id for row in rows])
+        return len(rows)
+
+    def _erase_answer(self, survey_id: str, now: datetime) -> None:
+        """Out of the figures, and forgotten here; in the log stays that there was an answer, which names nobody."""
+        row = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == survey_id)).first()
+        if row is None or self._is_echo(f"erase:{survey_id}"):
+            return
+        counted = row.counted_at.astimezone(self.tools.zone).date().isoformat()
+        fact = self.next_record(
+            "retraction", now, self.position("counted"), survey_id=survey_id, reason="erased", score=row.first_score, mode=row.mode,
+            place=place_of(row.mode), control={"counted_on": counted}, about=msgspec.json.decode(row.about, type=About),
+        )  # fmt: skip
+        held = row.held and row.judged != "released"
+        self._write([] if held else [fact], f"erase:{survey_id}", now)
+        gone = sa.update(t.answers).where(t.answers.c.survey_id == survey_id)
+        self.conn.execute(gone.values(score=None, first_score=None, done="[]", finished="[]", fact=None))
+
+    def _release(self, survey_id: str, now: datetime) -> None:
+        """A held answer that a person let go is counted now."""
+        mine = t.answers.c.survey_id == survey_id
+        row = self.conn.execute(sa.select(t.answers).where(mine)).first()
+        if row is None or row.fact is None or row.judged != "released" or self._is_echo(f"release:{survey_id}"):
+            return
+        line = _Line(self, msgspec.json.decode(row.fact, type=SurveyAnswered), now, self.position("counted"))
+        first = line.add("answer", score=row.score, answers={CORE: row.score}, reason="released")
+        self._write(line.out, f"release:{survey_id}", now)
+        self.conn.execute(sa.update(t.answers).where(mine).values(fact=None, seq=first.seq, counted_at=first.counted_at))
+
+    def _confirm(self, survey_id: str, now: datetime) -> None:
+        """A held answer that a person found to be none: it is never counted, and figures hold it no more."""
+        row = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == survey_id)).first()
+        if row is None or row.fact is None or row.judged != "confirmed" or self._is_echo(f"confirm:{survey_id}"):
+            return
+        line = _Line(self, msgspec.json.decode(row.fact, type=SurveyAnswered), now, self.position("counted"))
+        line.add("disposition", reason="confirmed")
+        self._write(line.out, f"confirm:{survey_id}", now)
+
+    def _disposition(self, row: DueRow, now: datetime) -> None:
+        """What became of a call; ``payload``: survey_id, reason, about."""
+        if self._is_echo(f"disposition:{row.ref}"):
+            return
+        said = row.payload
+        about = msgspec.convert(said["about"], About) if said.get("about") else None
+        fact = self.next_record(
+            "disposition", now, self.position("counted"), survey_id=said["survey_id"], reason=said["reason"], mode="call", place="away",
+            about=about,
+        )  # fmt: skip
+        self._write([fact], f"disposition:{row.ref}", now)
 
     def control(self, kind: CountedKind, caused_by: str, control: dict[str, Any], now: datetime) -> list[SurveyCounted]:
         """A record that changes a detector (unit, target, fixed, day), in the same order as the answers; once per cause."""
         last = self.position("counted")
         if self._is_echo(caused_by):
             return []
-        return self._write([self._next(kind, now, last, control=control)], caused_by, now)
+        return self._write([self.next_record(kind, now, last, control=control)], caused_by, now)
+
+
+class _Line:
+    """What one submission adds, in order."""
+
+    def __init__(self, tx: Answering, fact: SurveyAnswered, now: datetime, last: tuple[int, datetime | None]) -> None:
+        self.fact = fact
+        self.out: list[SurveyCounted] = []
+        self._tx, self._now, self._last = tx, now, last
+
+    def add(self, kind: CountedKind, **fields: Any) -> SurveyCounted:
+        """The next record about this submission."""
+        f = self.fact
+        last = (self.out[-1].seq, self.out[-1].counted_at) if self.out else self._last
+        said = {"survey_id": f.survey_id, "questionnaire": f.questionnaire, "questionnaire_version": f.questionnaire_version}
+        said |= {"mode": f.mode, "place": f.place, "language": f.language, "about": f.about}
+        one = self._tx.next_record(kind, self._now, last, **said, **fields)
+        self.out.append(one)
+        return one

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 import msgspec
@@ -58,6 +58,12 @@ class Tools:
     """Without a receipt for so long, whether a message arrived is unknown."""
     slip_hash: Callable[[str], str | None] = lambda code: code
     """What is typed off a slip → its look-up key; None for what can be no code."""
+    tail_hash: Callable[[str, str], str] = lambda ref, digits: f"{ref}:{digits}"
+    """(dossier_ref, last digits of a number) → keyed hash."""
+    ticket_hash: Callable[[str, date, str], str] = lambda unit, day, ticket: f"{unit}:{day}:{ticket}"
+    """(unit, local day, number drawn there) → keyed hash."""
+    receipt_hash: Callable[[str], str] = lambda survey_id: f"receipt:{survey_id}"
+    """survey_id → hash of its receipt's code."""
     zone: tzinfo = UTC
     """Of local days."""
     cap_days: Callable[[datetime], int] = lambda _: 30

@@ -14,6 +14,7 @@ from hailong.events import About, DossierClosed, MessageChannel
 from hailong.ports import Contact, Decision, DossierAct, Resting, SlotForDecision, Taken
 from sinks.ledger import schema as t
 from sinks.ledger.choosing import Choosing
+from sinks.ledger.entering import Entering
 from sinks.ledger.vault import VaultError
 
 _B = sa.bindparam
@@ -51,7 +52,7 @@ def about_of(fact: DossierClosed) -> About:
     )
 
 
-class Dossiers(Choosing):
+class Dossiers(Choosing, Entering):
     """Intake and decide."""
 
     # --- intake
@@ -101,6 +102,10 @@ class Dossiers(Choosing):
             "preferred": act.preferred,
             "refused": ",".join(act.refused),
             "slip_hash": self.tools.slip_hash(act.slip_code) if act.slip_code else None,
+            "tail_hash": self._tail(act),
+            "ticket_hash": self.tools.ticket_hash(fact.receiving_unit, act.occurred_at.astimezone(self.tools.zone).date(), act.ticket_no)
+            if act.ticket_no
+            else None,
             "weight": 1,
             "arms": "{}",
             "reopened_at": None,
@@ -112,6 +117,18 @@ class Dossiers(Choosing):
         renewed = bool(self.insert_new(t.slots, [new])) or self._end_again(act, values)
         if renewed or not self._erased(fact.dossier_ref):
             self._keep(act, now, renewed)
+            self._tie(act, now)
+
+    def _tie(self, act: DossierAct, now: datetime) -> None:
+        """The slip that came with an act, a later one's too, leads to the dossier; what came in by it before becomes its answers."""
+        slip = self.tools.slip_hash(act.slip_code) if act.slip_code else None
+        if slip is None:
+            return
+        mine = t.slots.c.dossier_ref == act.fact.dossier_ref
+        self.conn.execute(sa.update(t.slots).where(mine, t.slots.c.slip_hash.is_(None)).values(slip_hash=slip))
+        slot = self.conn.execute(sa.select(t.slots).where(mine, t.slots.c.slip_hash == slip)).first()
+        if slot is not None:
+            self.release_slip(slip, slot, now)
 
     def _erased(self, dossier_ref: str) -> bool:
         """Whether what named the person of a dossier is gone: a later act does not bring it back."""
@@ -135,6 +152,10 @@ class Dossiers(Choosing):
             "email_hash": hashed("email", act.contact.email) if act.contact.email else None,
             "person_hash": hashed("person", f"{act.fact.source}:{act.applicant_id}") if act.applicant_id else None,
         }
+
+    def _tail(self, act: DossierAct) -> str | None:
+        phone = act.contact.phone
+        return self.tools.tail_hash(act.fact.dossier_ref, phone[-3:]) if phone else None
 
     def _keep(self, act: DossierAct, now: datetime, renewed: bool) -> None:
         """What names the person. Limits are checked by the slot's hashes: what they were made of is replaced only together with them."""

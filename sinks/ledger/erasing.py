@@ -15,6 +15,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hailong.domain.doors import COMMENT_DAYS, TRIES_CLOSED
 from hailong.ports import Erased
 from sinks.ledger import schema as t
 from sinks.ledger.arms import ArmsKeeping
@@ -72,7 +73,10 @@ class Erasing(Preferring, ErasingReading, ArmsKeeping):
 
     def erase(self, day: date, now: datetime, limit: int) -> int:
         """One part of the day's work; 0 when it is done."""
-        steps = (self._settle_days, self._erase_settled, self._erase_strays, self._seal_later, self._erase_letters, self._erase_hashes)
+        steps = (
+            self._settle_days, self._erase_settled, self._erase_strays, self._seal_later, self._erase_letters, self._erase_hashes,
+            self._erase_words, self._erase_beside,
+        )  # fmt: skip
         return next((n for step in steps if (n := step(day, now, limit))), 0)
 
     def sealed_months(self) -> frozenset[str]:
@@ -139,7 +143,8 @@ class Erasing(Preferring, ErasingReading, ArmsKeeping):
         self._free_contacts(slots)
         b = sa.bindparam
         gone = sa.update(t.slots).where(t.slots.c.dossier_ref == b("b_ref")).values(
-            survey_id=b("b_survey"), phone_hash=None, email_hash=None, person_hash=None, slip_hash=None, preferred=None, refused="",
+            survey_id=b("b_survey"), phone_hash=None, email_hash=None, person_hash=None, slip_hash=None, tail_hash=None,
+            ticket_hash=None, preferred=None, refused="",
             settled_on=sa.func.coalesce(t.slots.c.settled_on, day.isoformat()), erased_on=day,
         )  # fmt: skip
         self.conn.execute(gone, [{"b_ref": ref, "b_survey": self.tools.new_id()} for ref in refs])
@@ -202,6 +207,32 @@ class Erasing(Preferring, ErasingReading, ArmsKeeping):
         self.conn.execute(sa.delete(t.contacts).where(c.hash.in_(hashes)))
         self.count_erased(day, "hashes", {"": len(hashes)})
         return len(hashes)
+
+    # --- what people wrote, and what lies beside an answer for a while
+
+    def _erase_words(self, day: date, now: datetime, limit: int) -> int:
+        """Own words, a year after they came in."""
+        done = 0
+        for what, table in (("comments", t.comments), ("feedback", t.feedback)):
+            old = sa.select(table.c.id).where(table.c.day <= day - timedelta(days=COMMENT_DAYS)).limit(limit)
+            n = self.conn.execute(sa.delete(table).where(table.c.id.in_(list(self.conn.execute(old).scalars())))).rowcount
+            self.count_erased(day, what, {"": n})
+            done += n
+        return done
+
+    def _erase_beside(self, day: date, now: datetime, limit: int) -> int:
+        """Answers to slips nobody bound in time, scans of paper, wrong digits of yesterday, notes about messages to the short code."""
+        s, p = t.slip_answers, t.papers
+        late = list(self.conn.execute(sa.select(s.c.id).where(s.c.keep_until <= now).limit(limit)).scalars())
+        scans = list(self.conn.execute(sa.select(p.c.id).where(p.c.scan.is_not(None), p.c.scan_until <= day).limit(limit)).scalars())
+        self.conn.execute(sa.delete(s).where(s.c.id.in_(late)))
+        self.conn.execute(sa.update(p).where(p.c.id.in_(scans)).values(scan=None, key_month=None, answers="{}"))
+        tried = self.conn.execute(sa.delete(t.tries).where(t.tries.c.since <= now - TRIES_CLOSED)).rowcount
+        notes = sa.and_(t.due.c.kind.in_(("inbound", "asked_back")), t.due.c.due_at <= now - KEPT)
+        noted = self.conn.execute(sa.delete(t.due).where(notes)).rowcount
+        self.count_erased(day, "slip_answers", {"": len(late)})
+        self.count_erased(day, "scans", {"": len(scans)})
+        return len(late) + len(scans) + tried + noted
 
 
 def _still_sealed() -> sa.ColumnElement[bool]:

@@ -11,17 +11,23 @@ import sqlalchemy as sa
 from hailong.events import AlertChanged, TargetChanged, UnitChanged
 from hailong.ports import Claimed
 from sinks.ledger import schema as t
-from sinks.ledger.answering import Answering
 from sinks.ledger.arms import ArmsReading
+from sinks.ledger.calling import CallingReading
 from sinks.ledger.carrying import Carrying
 from sinks.ledger.erasing import ErasingReading
+from sinks.ledger.helping import HelpingReading
+from sinks.ledger.holding import HoldingReading
 from sinks.ledger.judging import Judging
+from sinks.ledger.kiosks import KiosksReading
 from sinks.ledger.people import PeopleReading
 from sinks.ledger.settling import Settling
 from sinks.ledger.stuck import Stuck
 
 
-class LedgerReader(Settling, Answering, Judging, PeopleReading, Stuck, Carrying, ErasingReading, ArmsReading):
+class LedgerReader(
+    CallingReading, HelpingReading, HoldingReading, KiosksReading, Settling, Judging, PeopleReading, Stuck, Carrying, ErasingReading,
+    ArmsReading,
+):  # fmt: skip
     """A view of the ledger at one moment."""
 
     def outcomes(self) -> dict[str, Any]:

@@ -81,6 +81,8 @@ slots = sa.Table(
     sa.Column("preferred", sa.String),
     sa.Column("refused", sa.String, nullable=False, server_default=""),
     sa.Column("slip_hash", sa.String, index=True),
+    sa.Column("tail_hash", sa.String),
+    sa.Column("ticket_hash", sa.String, index=True),
     sa.Column("weight", sa.Integer, nullable=False, server_default="1"),
     sa.Column("arms", sa.String, nullable=False, server_default="{}"),
     sa.Column("reopened_at", Moment),
@@ -186,7 +188,190 @@ answers = sa.Table(
     sa.Column("score", sa.Integer),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("counted_at", Moment, nullable=False, index=True),
+    sa.Column("first_score", sa.Integer),
+    sa.Column("about", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("receipt_hash", sa.String, index=True),
+    sa.Column("mode", sa.String, nullable=False, server_default="link"),
+    sa.Column("done", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("finished", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("held", sa.String),
+    sa.Column("judged", sa.String),
+    sa.Column("judged_by", sa.String),
+    sa.Column("judged_at", Moment),
+    sa.Column("erased_at", Moment),
+    sa.Column("fact", sa.Text),
+    sa.Index("ix_answers_held", "held", "judged"),
 )
+"""``first_score``: of revision 0, which figures count; ``done``: questions answered, ``finished``: questionnaires, of the other pages;
+``held``: the sign for which the first answer waits or waited for a person, who ``judged`` it ``released`` or ``confirmed``; ``fact``: what
+came in, while it is held."""
+
+comments = sa.Table(
+    "comments",
+    metadata,
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("survey_id", sa.String, nullable=False),
+    sa.Column("question", sa.String, nullable=False),
+    sa.Column("about", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("masked", sa.Integer, nullable=False),
+    sa.Column("day", Day, nullable=False, index=True),
+    sa.UniqueConstraint("survey_id", "question", name="uq_comments_survey_id"),
+)
+"""Own words, with what named anybody masked (``masked``: how many times); never in the log, kept for a year."""
+
+callbacks = sa.Table(
+    "callbacks",
+    metadata,
+    sa.Column("survey_id", sa.String, primary_key=True),
+    sa.Column("unit", sa.String, nullable=False),
+    sa.Column("asked_at", Moment, nullable=False, index=True),
+    sa.Column("done_at", Moment),
+    sa.Column("done_by", sa.String),
+    sa.Column("outcome", sa.String),
+)
+"""Who wants to be called back by the quality office."""
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("unit", sa.String),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("masked", sa.Integer, nullable=False),
+    sa.Column("day", Day, nullable=False, index=True),
+)
+"""Own words of people without a code: kept as feedback, never counted."""
+
+tries = sa.Table(
+    "tries",
+    metadata,
+    sa.Column("ref", sa.String, primary_key=True),
+    sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("since", Moment, nullable=False, index=True),
+)
+"""Wrong digits for a dossier code, since the first of them."""
+
+slips = sa.Table(
+    "slips",
+    metadata,
+    sa.Column("slip_hash", sa.String, primary_key=True),
+    sa.Column("batch", sa.String, nullable=False, index=True),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("held_until", Moment),
+)
+"""Printed codes. A slip is bound to a dossier by ``slots.slip_hash``."""
+
+slip_answers = sa.Table(
+    "slip_answers",
+    metadata,
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("slip_hash", sa.String, nullable=False, index=True),
+    sa.Column("event_id", sa.String, nullable=False, unique=True),
+    sa.Column("fact", sa.Text, nullable=False),
+    sa.Column("texts", sa.Text, nullable=False),
+    sa.Column("keep_until", Moment, nullable=False, index=True),
+)
+"""Pages that came in by a slip that is bound to no dossier yet."""
+
+questionnaires = sa.Table(
+    "questionnaires",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("part", sa.String, primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("used_at", Moment),
+)
+"""What was asked: once a version was answered (``used_at``), its fingerprints stand."""
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("survey_id", sa.String, primary_key=True),
+    sa.Column("drawn_on", Day, nullable=False),
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", Moment, nullable=False),
+    sa.Column("by", sa.String),
+    sa.Column("lease_until", Moment),
+    sa.Column("disposition", sa.String),
+    sa.Index("ix_calls_state", "state", "next_at"),
+)
+"""Who was drawn to be called; ``why``: no_answer or unreachable; ``state``: waiting, taken, done."""
+
+call_tries = sa.Table(
+    "call_tries",
+    metadata,
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("survey_id", sa.String, nullable=False, index=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("disposition", sa.String, nullable=False),
+)
+
+helped = sa.Table(
+    "helped",
+    metadata,
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("survey_id", sa.String, nullable=False, index=True),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+"""Who entered an answer for somebody: at the desk, on the phone, from paper."""
+
+kiosks = sa.Table(
+    "kiosks",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("unit", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("token_hash", sa.String, nullable=False, unique=True),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("made_by", sa.String, nullable=False),
+    sa.Column("enrolled_at", Moment),
+    sa.Column("seen_at", Moment),
+    sa.Column("closed_at", Moment),
+)
+
+papers = sa.Table(
+    "papers",
+    metadata,
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("survey_id", sa.String, nullable=False, unique=True),
+    sa.Column("unit", sa.String, nullable=False),
+    sa.Column("entered_by", sa.String, nullable=False),
+    sa.Column("entered_unit", sa.String),
+    sa.Column("entered_at", Moment, nullable=False),
+    sa.Column("answers", sa.Text, nullable=False),
+    sa.Column("key_month", sa.String),
+    sa.Column("scan", sa.LargeBinary),
+    sa.Column("scan_until", Day, index=True),
+    sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("again_by", sa.String),
+    sa.Column("again_at", Moment),
+    sa.Column("asked", sa.Integer),
+    sa.Column("differs", sa.Integer),
+)
+"""Paper slips entered by staff. ``again``: drawn to be entered by another unit, which found ``differs`` of ``asked`` answers otherwise."""
+
+measures = sa.Table(
+    "measures",
+    metadata,
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("unit", sa.String, nullable=False, index=True),
+    sa.Column("said_vi", sa.Text, nullable=False),
+    sa.Column("did_vi", sa.Text, nullable=False),
+    sa.Column("said_en", sa.Text, nullable=False),
+    sa.Column("did_en", sa.Text, nullable=False),
+    sa.Column("day", Day, nullable=False),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("withdrawn_at", Moment),
+)
+"""You said, we did: what came of answers, per unit."""
 
 seen = sa.Table(
     "seen",

@@ -6,17 +6,22 @@ Aggregators differ in addresses, names of fields, codes and signatures, not in k
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
+from xml.parsers import expat
+from xml.sax.saxutils import escape
 
 import msgspec
 from msgspec import Meta, Struct
 
+from hailong.domain import replies
+from hailong.domain.links import ALPHABET
 from hailong.settings import SettingError
 
 PLACEHOLDER: Final = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
@@ -25,6 +30,8 @@ MESSAGE_WORDS: Final = frozenset({"phone84", "phone0", "phone", "text", "brand",
 SIGNED_WORDS: Final = MESSAGE_WORDS | {"method", "path", "query", "body"}
 _STATUS_WORDS: Final = frozenset({"id", "time"})
 _HEARD_WORDS: Final = frozenset({"body", "query", "path", "method", "time"})
+_REPLY_WORDS: Final = frozenset({"text", "id", "sender"})
+_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+-]+", re.IGNORECASE)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _SECRET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BRAND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,10}")
@@ -180,8 +187,24 @@ class Receipts(_Strict, frozen=True):
     answer: Reply = Reply()
 
 
+class Back(_Strict, frozen=True):
+    """How our answer to a message carries a text back to its sender. ``text``: the body, with ``{text}`` in it, maybe ``{id}`` and
+    ``{sender}`` as the gateway told them; values are written as ``type`` needs it (JSON, XML, form fields)."""
+
+    text: str
+    status: HttpStatus = 200
+    type: str = "text/plain"
+    thanks: bool = True
+    """Whether a counted answer is thanked for, too: it may cost a message."""
+
+    def filled(self, words: Mapping[str, str]) -> str:
+        """The body with its placeholders filled in."""
+        return PLACEHOLDER.sub(lambda found: _written(words.get(found[1], ""), self.type), self.text)
+
+
 class Inbound(_Strict, frozen=True):
-    """How messages to the short code come in. ``stop_words``: texts that say "no more messages", compared without case and diacritics."""
+    """How messages to the short code come in. ``stop_words``: texts that say "no more messages", compared without case and diacritics;
+    what else is surely one (``tu choi 7kq2``) need not stand there."""
 
     sender: str
     text: str
@@ -191,6 +214,8 @@ class Inbound(_Strict, frozen=True):
     body: Literal["json", "form", "query"] = "json"
     stop_words: tuple[str, ...] = ("TC", "TU CHOI")
     answer: Reply = Reply()
+    reply: Back | None = None
+    """Absent: nothing can be said to a sender."""
 
 
 class Description(_Strict, frozen=True):
@@ -301,6 +326,8 @@ def _faults(told: Description) -> Iterator[tuple[str, str]]:
             yield from _door_faults(door, name)
     if told.receipts is not None and not told.receipts.statuses:
         yield "receipts.statuses", "no status is described, so no receipt could say anything"
+    if told.inbound is not None:
+        yield from _inbound_faults(told.inbound)
     for name in secret_files(told):
         if not _SECRET_NAME.fullmatch(name):
             yield "secret_file", f"`{name}` is a path; give the name of a file in the folder of secrets"
@@ -375,6 +402,51 @@ def _door_faults(door: Receipts | Inbound, key: str) -> Iterator[tuple[str, str]
         if not {"body", "query"} & set(words) and "{field." not in door.auth.signed:
             yield f"{key}.auth.signed", "covers nothing of what is reported; sign {body}, {query} or {field.NAME}"
         yield from _placeholder_faults([(f"{key}.auth.signed", "".join(f"{{{word}}}" for word in words))], _HEARD_WORDS)
+
+
+def _inbound_faults(door: Inbound) -> Iterator[tuple[str, str]]:
+    # Of a sender without an open survey nothing is an answer; so somebody's code has to stand in.
+    for word in door.stop_words:
+        if isinstance(replies.parse(word, [ALPHABET[:12]]), replies.Score):
+            yield "inbound.stop_words", f"`{word}` is an answer to the survey; whoever gives it would be written to no more"
+        elif not any(letter.isalnum() for letter in word):
+            yield "inbound.stop_words", f"`{word}` has neither letter nor digit, so it would be everything that has none"
+    back = door.reply
+    if back is None:
+        return
+    if back.text.count("{text}") != 1:
+        yield "inbound.reply.text", "write {text} once, where the text for the sender stands"
+    yield from _placeholder_faults([("inbound.reply.text", back.text)], _REPLY_WORDS)
+    if not _TYPE.fullmatch(back.type):
+        yield "inbound.reply.type", "not a media type such as application/json"
+    elif not _can_be_read(back):
+        yield "inbound.reply.text", f"is no {back.type} once its placeholders are filled in"
+
+
+def _can_be_read(back: Back) -> bool:
+    """Whether the body is what its type says, whatever stands in it."""
+    body = back.filled(dict.fromkeys(_REPLY_WORDS, 'a "b" <c> & d'))
+    try:
+        if _is(back.type, "json"):
+            json.loads(body)
+        elif _is(back.type, "xml"):
+            expat.ParserCreate().Parse(body, True)
+    except (ValueError, expat.ExpatError):
+        return False
+    return True
+
+
+def _written(value: str, media: str) -> str:
+    """A value as it stands within a body of a type."""
+    if _is(media, "json"):
+        return json.dumps(value, ensure_ascii=False)[1:-1]
+    if _is(media, "xml"):
+        return escape(value, {'"': "&quot;"})
+    return quote_plus(value) if media.lower() == "application/x-www-form-urlencoded" else value
+
+
+def _is(media: str, kind: str) -> bool:
+    return re.search(rf"[/+]{kind}$", media.lower()) is not None
 
 
 def _url_faults(url: str, key: str) -> Iterator[tuple[str, str]]:

@@ -42,12 +42,15 @@ class Reported:
 
 @dataclass(frozen=True)
 class Said:
-    """A message to the short code. ``sender``: E.164, None for what is no number. Names a person: used and dropped."""
+    """A message to the short code. ``sender``: E.164, None for what is no number. Names a person: used and dropped, as its text is."""
 
     id: str
     sender: str | None = field(repr=False)
+    text: str = field(repr=False)
     stop: bool
-    """Whether it asks for no more messages."""
+    """Whether it is one of the described stop words."""
+    told: Mapping[str, str] = field(repr=False)
+    """``id`` and ``sender`` as the gateway wrote them."""
 
 
 def authentic(gateway: Gateway, way: Receipts | Inbound, call: Call) -> bool:
@@ -93,12 +96,13 @@ def said(gateway: Gateway, call: Call) -> Said:
     if message_id is None or not _ID.fullmatch(message_id) or text is None:
         raise Invalid("no_message", "inbound", f"the message has no {way.id} or no {way.text}")
     phone = normal_phone(_national(sender)) if sender else None
-    return Said(message_id, phone.e164 if phone else None, plain(text) in {plain(word) for word in way.stop_words})
+    stop = plain(text) in {plain(word) for word in way.stop_words}
+    return Said(message_id, phone.e164 if phone else None, text, stop, {"id": message_id, "sender": sender or ""})
 
 
 def plain(text: str) -> str:
     """Capitals without diacritics, runs of anything but letters and digits as one space: how people type a stop word."""
-    letters = unicodedata.normalize("NFD", text.upper().replace("Đ", "D"))
+    letters = unicodedata.normalize("NFKD", text.upper().replace("Đ", "D"))
     kept = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(re.findall(r"[A-Z0-9]+", kept))
 

@@ -38,11 +38,12 @@ def sms(to: str = "", text: str = "Moi Ong/Ba danh gia", callback: str | None = 
 
 @dataclass
 class Called:
-    """A site that gateways call: what came, and what it says to it (with status 200)."""
+    """A site that gateways call: what came, and what it says to it (``answers``: the next statuses, then 200)."""
 
     url: str
     says: str = "OK"
     calls: list[Call] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def called() -> Iterator[Called]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             site.calls.append(Call(self.command, path, query, headers, body, "".join(path.split("/")[4:])))
-            self.send_response(200)
+            self.send_response(site.answers.pop(0) if site.answers else 200)
             self.send_header("Content-Length", str(len(site.says)))
             self.end_headers()
             self.wfile.write(site.says.encode())

@@ -22,8 +22,7 @@ def test_the_examples_hold_and_say_that_they_are_invented(name: str, tmp_path: P
     assert gateway.provider == f"gateway-{name}"
     ending = "/geheim" if gateway.told.receipts and isinstance(gateway.told.receipts.auth, InPath) else ""
     assert gateway.address("https://ks.example/") == f"https://ks.example/receipts/gateway/{name}{ending}"
-    inbound = gateway.address("https://ks.example", "inbound")
-    assert inbound == (None if name == "json-example" else f"https://ks.example/inbound/gateway/{name}/geheim")
+    assert gateway.address("https://ks.example", "inbound") == f"https://ks.example/inbound/gateway/{name}{ending}"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +55,15 @@ def test_the_examples_hold_and_say_that_they_are_invented(name: str, tmp_path: P
         (FORM, "(?P<code>", "(?P<code", "answer.pattern", "regular expression"),
         (FORM, "[[auth]]", "[auth]", "auth", "Expected `array`"),
         (FORM, "[send]", "[send", "", "not TOML"),
+        (FORM, '"STOP"]', '"5"]', "inbound.stop_words", "`5` is an answer"),
+        (FORM, '"STOP"]', '"7kq2 khong hai long", "..."]', "inbound.stop_words", "`...` has neither"),
+        (FORM, '"STOP"]', '"hai long"]', "inbound.stop_words", "`hai long` is an answer"),
+        (FORM, "REPLY|{id}|{text}", "REPLY|{id}", "inbound.reply.text", "write {text} once"),
+        (FORM, "REPLY|{id}|{text}", "REPLY|{phone}|{text}", "inbound.reply.text", "there is no {phone} here"),
+        (FORM, 'type = "text/plain"', 'type = "text"', "inbound.reply.type", "not a media type"),
+        (FORM, 'type = "text/plain"', 'type = "text/xml"', "inbound.reply.text", "is no text/xml"),
+        (FORM, "thanks = true", 'thanks = "yes"', "inbound.reply.thanks", "Expected `bool`"),
+        (JSON, '{"reply": {"content": "{text}"}}', '{"reply": {text}}', "inbound.reply.text", "is no application/json"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_key_cause_and_next_step(text: str, old: str, new: str, key: str, cause: str) -> None:

@@ -36,7 +36,7 @@ def about(unit: str = "C01", month: str = "2026-01") -> About:
 
 def counted(seq: int, day: date = date(2026, 1, 5), *, kind: CountedKind = "answer", unit: str = "C01", **fields: Any) -> SurveyCounted:
     """A counted record; answers are about ``unit`` and of a survey of their own."""
-    if kind in ("answer", "detail", "retraction"):
+    if kind in ("answer", "detail", "retraction", "held", "disposition"):
         fields.setdefault("survey_id", f"s{seq}")
         fields.setdefault("about", about(unit, f"{day:%Y-%m}"))
     return SurveyCounted(

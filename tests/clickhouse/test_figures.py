@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -225,3 +226,21 @@ def test_an_erased_answer_leaves_every_figure_and_a_changed_one_none(settings: S
     found = store(settings, {COUNTED: facts}).figures(Filters())
     assert found.cells == {("C01", "2026-01"): Counts((0, 0, 0, 0, 1), revised=1)}
     assert found.latest == {"C01": (("2026-01", 5),)}
+
+
+def test_what_is_said_at_the_desk_and_what_is_held_stand_beside_the_figure(settings: Settings) -> None:
+    desk: dict[str, Any] = {"place": "desk", "mode": "kiosk"}
+    facts: list[Fact] = [
+        counted(1, DAY, score=5, survey_id="home"),
+        counted(2, DAY, score=5, survey_id="k1", **desk),
+        counted(3, DAY, score=2, survey_id="k2", **desk),
+        counted(4, DAY, kind="held", score=5, survey_id="h1", reason="burst"),
+        counted(5, DAY, kind="held", score=5, survey_id="h2", reason="burst"),
+        counted(6, DAY, kind="held", score=4, survey_id="h3", reason="burst"),
+        counted(7, DAY, score=5, survey_id="h2", reason="released"),
+        counted(8, DAY, kind="disposition", survey_id="h3", reason="confirmed"),
+        counted(9, DAY, kind="disposition", survey_id="home", reason="finished"),
+    ]
+    found = store(settings, {COUNTED: facts}).figures(Filters())
+    assert found.cells == {("C01", "2026-01"): Counts((0, 0, 0, 0, 2), desk_n=2, desk_satisfied=1, held=1)}
+    assert found.latest == {"C01": (("2026-01", 5), ("2026-01", 5))}

@@ -25,9 +25,9 @@ from sinks.clickhouse.connection import connect
 from sinks.clickhouse.tables import TABLES
 from tests.clickhouse.room import clickhouse, database
 from tests.events.build import FACTS
+from tests.events.test_events import golden
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_the_golden_facts_of_every_topic_are_stored_as_they_are(server: str) -> 
         client = connect(settings)
         archive = Archive(client)
         for topic, table in TABLES.items():
-            fact = decode(topic, (GOLDEN / f"{topic}.json").read_bytes())
+            fact = decode(topic, golden(topic))
             assert fact == by_topic[topic]
             if topic == queries.COUNTED:
                 fact = type(fact)(**{f: getattr(fact, f) for f in fact.__struct_fields__} | {"seq": 1})

@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from dashboard.app import build_dashboard
-from hailong.domain.access import ROLES, Role
+from hailong.domain.access import AT_A_DESK, ROLES, Role
 from hailong.ports import Retryable
 from tests.contract.build import act, claim, decide, take
 from tests.dashboard.room import Browser, Fixed, People, Still
@@ -21,7 +21,7 @@ from tests.dashboard.room import Browser, Fixed, People, Still
 def people(tmp_path: Path, blank: Path) -> Iterator[People]:
     made = People(tmp_path, blank)
     for role in ROLES:
-        made.add(role, role, "D1" if role == "unit_officer" else None)
+        made.add(role, role, "D1" if role in AT_A_DESK else None)
     yield made
     made.ledger.close()
 
@@ -49,7 +49,7 @@ def test_who_talks_with_people_may_note_it_and_who_only_looks_may_not(people: Pe
     page = browser.get("/opt-out?lang=vi")
     assert (page.status_code, 'href="/opt-out?lang=vi"' in front.text) == ((403, False) if role == "viewer" else (200, True))
     if role != "viewer":
-        assert ('value="desk" selected' in page.text) == (role == "unit_officer")
+        assert ('value="desk" selected' in page.text) == (role in AT_A_DESK)
         done = browser.submit("/opt-out", contact="0912 000 001")
         assert (done.status_code, done.url.path) == (200, "/opt-out")
         assert "Đã ghi nhận" in done.text

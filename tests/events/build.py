@@ -53,11 +53,12 @@ FACTS: Final[tuple[Fact, ...]] = (
     SurveyAnswered(
         event_id="answered-1", registry_id="hoa-binh", survey_id="survey-1", questionnaire="ttp-core", questionnaire_version=1,
         mode="link", language="en", page=2, answers={"Q0": None, "Q7": ["slow", "charges"]}, nonce="nonce-1", answered_at=AT, about=ABOUT,
+        act="not_me", form="short", place="desk", finished=True, signs=["burst"],
     ),
     SurveyCounted(
         event_id="hoa-binh:7", registry_id="hoa-binh", seq=7, kind="retraction", counted_at=AT.astimezone(UTC), survey_id="survey-1",
         revision=1, questionnaire="ttp-core", questionnaire_version=1, mode="link", language="vi", score=2, answers={"Q0": 2},
-        reason="erased", about=ABOUT, control={"counted_on": "2026-03-01"},
+        reason="erased", about=ABOUT, control={"counted_on": "2026-03-01"}, place="away",
     ),
     ContactPreference(
         event_id="preference-1", registry_id="hoa-binh", contact_hash="hash-1", pepper_version=1, choice="opt_out", at=AT, door="link"

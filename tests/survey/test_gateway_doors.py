@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import json
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,12 +21,14 @@ from starlette.applications import Starlette
 
 from hailong.ports import Receipt, Retryable
 from sinks.ledger import Ledger, migrate, open_ledger
-from surveys.gateway_doors import GatewayDoors, StopNumber
+from surveys.gateway_doors import GatewayDoors
 from surveys.records import Records
+from surveys.replying import StopNumber
 from surveys.site import build_site
+from surveys.spool import Spool
 from tests.channels.gateways import FORM, JSON, SECRET, described
 from tests.contract.build import act, tools
-from tests.survey.twins import NOW, HandClock, MemoryLedger, MemoryLog, parts
+from tests.survey.twins import NOW, HandClock, MemoryLedger, MemoryLog, parts, replying, slot
 
 pytestmark = pytest.mark.anyio
 
@@ -32,15 +36,24 @@ SHORT_CODE = f"/inbound/gateway/form-example/{SECRET}"
 REPORT = f"/receipts/gateway/form-example/{SECRET}"
 
 
+@functools.cache
+def empty_ledger() -> bytes:
+    """A migrated ledger without rows, as a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        migrate(f"sqlite:///{folder}/ledger.db")
+        return Path(folder, "ledger.db").read_bytes()
+
+
 class Room:
     """The doors over a real ledger."""
 
     def __init__(self, folder: Path, stop: StopNumber | None) -> None:
-        migrate(f"sqlite:///{folder / 'ledger.db'}")
+        (folder / "ledger.db").write_bytes(empty_ledger())
         self.ledger: Ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}", tools(), "test")
         self.counters = CollectorRegistry()
-        clock, gateways = HandClock(), [described(JSON), described(FORM)]
-        doors = GatewayDoors(gateways, Records(self.ledger), clock, self.counters, stop)
+        clock, gateways, records = HandClock(), [described(JSON), described(FORM)], Records(self.ledger)
+        replies = replying(Spool(folder / "spool", "w"), records, MemoryLog(), clock, self.counters)
+        doors = GatewayDoors(gateways, records, replies, clock, self.counters, stop)
         transport = httpx.ASGITransport(Starlette(routes=list(doors.routes())))
         self.http = httpx.AsyncClient(transport=transport, base_url="http://site")
 
@@ -116,7 +129,9 @@ async def test_whoever_cannot_prove_it_is_not_believed(here: Room) -> None:
     assert (await here.http.post("/receipts/gateway/json-example", content=body + b" ", headers=signed(body))).status_code == 403
     assert (await here.http.post(f"/receipts/gateway/json-example/{SECRET}", content=body, headers=signed(body))).status_code == 403
     assert (await here.http.get("/receipts/gateway/nobody/x", params=told)).status_code == 404
-    assert (await here.http.get(f"/inbound/gateway/json-example/{SECRET}")).status_code == 404
+    assert (await here.http.get(f"/inbound/gateway/nobody/{SECRET}")).status_code == 404
+    assert (await here.http.post("/inbound/gateway/json-example", content=body)).status_code == 403
+    assert (await here.http.post(f"/inbound/gateway/json-example/{SECRET}", content=body, headers=signed(body))).status_code == 403
     assert (await here.http.post(REPORT, params=told)).status_code == 405
     assert here.receipts() == []
 
@@ -132,7 +147,9 @@ async def test_an_authentic_call_that_is_no_report_is_refused(here: Room, params
 async def test_several_reports_in_one_call_are_all_stored(tmp_path: Path) -> None:
     text = JSON.replace("[receipts]\n", '[receipts]\nlist = "data.reports"\n', 1)
     async with room(tmp_path) as here:
-        doors = GatewayDoors([described(text)], Records(here.ledger), HandClock(), CollectorRegistry())
+        records, clock, counters = Records(here.ledger), HandClock(), CollectorRegistry()
+        replies = replying(Spool(tmp_path / "other", "w"), records, MemoryLog(), clock, counters)
+        doors = GatewayDoors([described(text)], records, replies, clock, counters)
         http = httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=list(doors.routes()))), base_url="http://site")
         reports = [{"message_id": f"GJ{n}", "status": "DELIVERED"} for n in range(3)]
         for told, status in (({"data": {"reports": reports}}, 204), ({"data": {"reports": "x"}}, 400), ([], 400)):
@@ -157,15 +174,30 @@ async def test_a_message_nobody_understands_is_counted_once_and_nothing_of_it_is
         assert tx.next_due() is None  # nobody waits for it
 
 
-@pytest.mark.parametrize("word", ["TC", "tc", " Từ chối ", "tu  choi.", "STOP!"])
-async def test_a_stop_word_opts_its_sender_out_before_the_gateway_is_told_ok(tmp_path: Path, word: str) -> None:
+STOPS = (
+    "TC", "tc", " Từ chối ", "tu  choi.", "STOP!", "TU CHOI 7KQ2", "tc 7kq2", "STOP 7KQ2", "7KQ2-HF4M9X tc", "HL TC", "ＴＣ", "hủy",
+    "dạ em xin từ chối ạ",
+)  # fmt: skip
+NO_STOPS = ("từ chối trả hồ sơ", "TU CHOI 2NAM", "tc 5", "tc thang3", "chi Huy", "tốt", "dung hen", "7KQ2", "...", "", "STOP IT")
+
+
+async def test_a_stop_word_opts_its_sender_out_before_the_gateway_is_told_ok(tmp_path: Path) -> None:
     stopped: list[str] = []
     async with room(tmp_path, lambda _tx, number: stopped.append(number)) as here:
-        for _ in range(2):
-            assert (await here.says(word)).text == "OK"
-        assert (await here.says(word, "m2", "0987654321")).text == "OK"
-        assert stopped == ["+84912345678", "+84987654321"]
-        assert (here.counted("inbound", "stopped"), here.counted("inbound", "repeated")) == (2, 1)
+        for n, word in enumerate(STOPS):
+            for sender in (f"8491234{n:04d}", f"091234{n:04d}"):
+                assert (await here.says(word, f"m{n}", sender)).text == "OK"
+        assert stopped == [f"+8491234{n:04d}" for n in range(len(STOPS))]
+        assert (here.counted("inbound", "stopped"), here.counted("inbound", "repeated")) == (len(STOPS), len(STOPS))
+
+
+async def test_what_is_not_surely_a_stop_word_stops_nobody(tmp_path: Path) -> None:
+    stopped: list[str] = []
+    async with room(tmp_path, lambda _tx, number: stopped.append(number)) as here:
+        for n, text in enumerate(NO_STOPS):
+            assert (await here.says(text, f"m{n}")).text == "OK"
+        assert stopped == []
+        assert here.counted("inbound", "not_understood") == len(NO_STOPS)
 
 
 async def test_a_stop_word_reaches_the_ledger_and_nobody_is_written_to_at_that_number(tmp_path: Path) -> None:
@@ -227,3 +259,14 @@ async def test_the_survey_site_has_the_doors_of_its_gateways(tmp_path: Path) -> 
         ledger.away = False
         assert (await http.get("/receipts/gateway/form-example/wrong", params=told)).status_code == 403
         assert (await http.get("/receipts/gateway/nobody", params=told)).status_code == 404
+
+
+async def test_a_reply_reaches_the_log_of_the_survey_site_and_is_answered(tmp_path: Path) -> None:
+    ledger, log = MemoryLedger(numbers={"+84912345678": ["s-1"]}), MemoryLog()
+    ledger.add(slot())
+    app = build_site(replace(parts(tmp_path, ledger, log, HandClock(), [0.0]), gateways=[described(FORM)]))
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://site") as http:
+        answer = await http.get(SHORT_CODE, params={"from": "84912345678", "content": "rat hai long", "smsid": "m1"})
+        assert answer.text.startswith("REPLY|m1|HCC HOABINH: Cam on")
+        (fact,) = log.answers()
+        assert (fact.survey_id, fact.answers, fact.mode) == ("s-1", {"Q0": 5}, "sms")

@@ -22,7 +22,7 @@ import pytest
 
 from hailong.events import Record, SurveyAnswered, decode
 from tests.survey.site_process import BROKEN, SLOTS
-from tests.survey.twins import code_of, sealed_in
+from tests.survey.twins import code_of, next_of, sealed_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,8 +47,12 @@ class Process:
         os.kill(self.child.pid, signal.SIGKILL)
         self.child.wait()
 
+    def ask(self, code: str, query: str = "") -> httpx.Response:
+        """The question, past the page that asks who it is."""
+        return self.http.get(next_of(self.http.get(f"/{code}{query}")) or f"/{code}")
+
     def answer(self, code: str, score: str) -> httpx.Response:
-        page = self.http.get(f"/{code}")
+        page = self.ask(code)
         return self.http.post(f"/{code}", data={"form": sealed_in(page), "Q0": score})
 
 
@@ -99,11 +103,11 @@ def in_log(folder: Path) -> list[SurveyAnswered]:
 def test_no_log_line_holds_a_code_a_form_an_answer_or_an_address(tmp_path: Path) -> None:
     code, broken, unknown = code_of("s-1"), code_of(BROKEN), code_of("nobody")
     with running(tmp_path) as site:
-        page = site.http.get(f"/{code}?lang=vi")
+        page = site.ask(code, "?lang=vi")
         sealed = sealed_in(page)
         why = site.http.post(f"/{code}", data={"form": sealed, "Q0": "2"}, follow_redirects=True)
         assert 'data-page="ask-2"' in why.text
-        site.http.post(f"/{code}", data={"form": sealed_in(why), "Q7": "attitude"}, follow_redirects=True)
+        site.http.post(f"/{code}", data={"form": sealed_in(why), "Q7": "attitude", "finish": "1"}, follow_redirects=True)
         for path in (f"/{unknown}", f"/{code}/", f"/{code}/x/y", f"/{code}/why", f"/{code}?{code}"):
             site.http.get(path, headers={"user-agent": f"agent {code}", "referer": f"https://x/{code}"})
         site.http.post(f"/{code}/stop")

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hailong.domain import links
+from hailong.domain import links, receipts
 from surveys.keeping import Keeper
 from surveys.spool import Spool, spooled
 from tests.survey.spool_writer import record
@@ -47,7 +48,7 @@ async def onward(site: Installation, answer: httpx.Response) -> httpx.Response:
 
 
 async def test_the_question_in_both_languages(site: Installation) -> None:
-    vietnamese, english = await site.get(f"/{CODE}{VI}"), await site.get(f"/{CODE}?lang=en")
+    vietnamese, english = await site.ask(CODE, VI), await site.ask(CODE, "?lang=en")
     assert (vietnamese.status_code, english.status_code) == (200, 200)
     assert "Nhìn chung, Ông/Bà hài lòng ở mức nào với việc giải quyết hồ sơ vừa rồi?" in vietnamese.text
     assert "Overall, how satisfied are you with how your recent dossier was handled?" in english.text
@@ -57,7 +58,7 @@ async def test_the_question_in_both_languages(site: Installation) -> None:
 
 
 async def test_five_faces_with_words_in_order_and_nothing_chosen(site: Installation) -> None:
-    text = (await site.get(f"/{CODE}{VI}")).text
+    text = (await site.ask(CODE, VI)).text
     words = ["Rất không hài lòng", "Không hài lòng", "Bình thường", "Hài lòng", "Rất hài lòng", "Không áp dụng"]
     assert re.findall(r"<span>([^<]+)</span></label>", text) == words
     assert re.findall(r'type="radio"[^>]*value="(\w+)"', text) == ["1", "2", "3", "4", "5", "na"]
@@ -76,12 +77,12 @@ async def test_five_faces_with_words_in_order_and_nothing_chosen(site: Installat
     ],
 )
 async def test_the_language_of_a_page(site: Installation, code: str, accept: str, language: str) -> None:
-    page = await site.get(f"/{code}", **{"accept-language": accept})
+    page = await site.ask(code, **{"accept-language": accept})
     assert f'<html lang="{language}">' in page.text
 
 
 async def test_a_refused_dossier_is_asked_about_in_other_words(site: Installation) -> None:
-    page = await site.get(f"/{REFUSED}{VI}")
+    page = await site.ask(REFUSED, VI)
     assert "với việc tiếp nhận và trả lời hồ sơ vừa rồi?" in page.text
 
 
@@ -121,7 +122,7 @@ async def test_looking_records_nothing(site: Installation) -> None:
 
 @pytest.mark.parametrize("typed", [CODE.lower(), f"{CODE[:4]}-{CODE[4:8]}-{CODE[8:]}", f"{CODE[:6]}%20{CODE[6:]}"])
 async def test_a_code_is_found_however_it_is_typed(site: Installation, typed: str) -> None:
-    page = await site.get(f"/{typed}")
+    page = await site.ask(typed)
     assert page_of(page) == "ask-1"
     assert f'action="/{CODE}"' in page.text
 
@@ -130,8 +131,8 @@ async def test_a_code_is_found_however_it_is_typed(site: Installation, typed: st
 
 
 async def test_a_satisfied_answer_is_kept_and_thanked(site: Installation) -> None:
-    page = await site.get(f"/{CODE}{VI}")
-    thanks = await onward(site, await site.send(page, CODE, Q0="5"))
+    page = await site.ask(CODE, VI)
+    thanks = await onward(site, await site.send(page, CODE, Q0="5", finish="1"))
     assert page_of(thanks) == "thanks"
     assert "Câu trả lời đã được lưu." in thanks.text
     (fact,) = site.log.answers()
@@ -142,11 +143,11 @@ async def test_a_satisfied_answer_is_kept_and_thanked(site: Installation) -> Non
 
 
 async def test_a_dissatisfied_one_is_asked_why_and_both_are_one_submission(site: Installation) -> None:
-    page = await site.get(f"/{CODE}?lang=en")
+    page = await site.ask(CODE, "?lang=en")
     why = await onward(site, await site.send(page, CODE, Q0="2"))
     assert page_of(why) == "ask-2"
     assert "What went wrong?" in why.text
-    thanks = await onward(site, await site.send(why, CODE, Q7=["charges", "slow"]))
+    thanks = await onward(site, await site.send(why, CODE, Q7=["charges", "slow"], finish="1"))
     assert page_of(thanks) == "thanks"
     first, second = site.log.answers()
     assert (first.answers, second.answers) == ({"Q0": 2}, {"Q7": ["slow", "charges"]})
@@ -156,34 +157,34 @@ async def test_a_dissatisfied_one_is_asked_why_and_both_are_one_submission(site:
 
 
 async def test_reasons_may_be_left_out_and_then_nothing_is_recorded_of_them(site: Installation) -> None:
-    why = await onward(site, await site.send(await site.get(f"/{CODE}"), CODE, Q0="3"))
-    assert page_of(await onward(site, await site.send(why, CODE))) == "thanks"
-    assert [f.answers for f in site.log.answers()] == [{"Q0": 3}]
+    why = await onward(site, await site.send(await site.ask(CODE), CODE, Q0="3"))
+    assert page_of(await onward(site, await site.send(why, CODE, finish="1"))) == "thanks"
+    assert [(f.answers, f.finished) for f in site.log.answers()] == [({"Q0": 3}, False), ({}, True)]
 
 
 async def test_not_applicable_is_an_answer(site: Installation) -> None:
-    assert page_of(await onward(site, await site.send(await site.get(f"/{CODE}"), CODE, Q0="na"))) == "thanks"
+    assert page_of(await onward(site, await site.send(await site.ask(CODE), CODE, Q0="na", finish="1"))) == "thanks"
     assert [f.answers for f in site.log.answers()] == [{"Q0": None}]
 
 
 async def test_sending_the_same_form_again_is_harmless(site: Installation) -> None:
-    page = await site.get(f"/{CODE}")
+    page = await site.ask(CODE)
     for _ in range(3):
-        assert page_of(await onward(site, await site.send(page, CODE, Q0="4"))) == "thanks"
+        assert page_of(await onward(site, await site.send(page, CODE, Q0="4", finish="1"))) == "thanks"
         site.clock.at += timedelta(minutes=1)
     assert len(site.log.records) == 3
     assert len(site.log.answers()) == 1
 
 
 async def test_another_choice_or_another_form_is_another_fact(site: Installation) -> None:
-    page, again = await site.get(f"/{CODE}"), await site.get(f"/{CODE}")
+    page, again = await site.ask(CODE), await site.ask(CODE)
     for form, score in ((page, "4"), (page, "5"), (again, "4")):
         await site.send(form, CODE, Q0=score)
     assert len({f.event_id for f in site.log.answers()}) == 3
 
 
 async def test_the_language_can_be_changed_half_way(site: Installation) -> None:
-    why = await onward(site, await site.send(await site.get(f"/{CODE}{VI}"), CODE, Q0="1"))
+    why = await onward(site, await site.send(await site.ask(CODE, VI), CODE, Q0="1"))
     turned = re.search(r'href="(/[^"]+/next\?[^"]+lang=en)"', why.text)
     assert turned
     english = await site.get(turned[1].replace("&amp;", "&"))
@@ -194,23 +195,23 @@ async def test_the_language_can_be_changed_half_way(site: Installation) -> None:
 
 
 async def test_an_empty_form_says_so_at_the_top_and_at_the_field(site: Installation) -> None:
-    answer = await site.send(await site.get(f"/{CODE}{VI}"), CODE)
+    answer = await site.send(await site.ask(CODE, VI), CODE)
     assert answer.status_code == 422
     assert '<a href="#Q0-1">Vui lòng chọn một câu trả lời.</a>' in answer.text
     assert 'id="Q0-error"' in answer.text
     assert "<title>Lỗi: " in answer.text
-    assert page_of(await onward(site, await site.send(answer, CODE, Q0="4"))) == "thanks"
+    assert page_of(await onward(site, await site.send(answer, CODE, Q0="4", finish="1"))) == "thanks"
 
 
 async def test_what_was_chosen_stays_when_something_else_is_wrong(site: Installation) -> None:
-    answer = await site.send(await site.get(f"/{CODE}"), CODE, Q0="2", Q9="1")
+    answer = await site.send(await site.ask(CODE), CODE, Q0="2", Q9="1")
     assert answer.status_code == 422
     assert re.findall(r'value="(\w+)" checked', answer.text) == ["2"]
     assert site.log.records == []
 
 
 async def test_a_form_is_good_only_under_its_own_link_and_unchanged(site: Installation) -> None:
-    page = await site.get(f"/{CODE}")
+    page = await site.ask(CODE)
     sealed = sealed_in(page)
     for code, form in ((REFUSED, sealed), (CODE, sealed[:-2] + "AA"), (CODE, ""), (CODE, "x" * 10_000), ("0", sealed)):
         answer = await site.http.post(f"/{code}", data={"form": form, "Q0": "1"})
@@ -220,7 +221,7 @@ async def test_a_form_is_good_only_under_its_own_link_and_unchanged(site: Instal
 
 
 async def test_a_sealed_form_shows_neither_slot_nor_unit(site: Installation) -> None:
-    text = (await site.get(f"/{CODE}")).text
+    text = (await site.ask(CODE)).text
     assert "s-1" not in text
     assert "H28.12" not in text
 
@@ -228,7 +229,7 @@ async def test_a_sealed_form_shows_neither_slot_nor_unit(site: Installation) -> 
 async def test_thanks_are_only_for_who_answered_and_show_no_answer(site: Installation) -> None:
     bare = await site.get(f"/{CODE}/thanks")
     assert (bare.status_code, bare.headers["location"]) == (303, f"/{CODE}")
-    thanks = await onward(site, await site.send(await site.get(f"/{CODE}{VI}"), CODE, Q0="5"))
+    thanks = await onward(site, await site.send(await site.ask(CODE, VI), CODE, Q0="5", finish="1"))
     assert "Rất hài lòng" not in thanks.text
 
 
@@ -254,33 +255,33 @@ async def test_a_used_link_says_that_an_answer_stands_and_what_another_one_does(
 
 async def test_who_answers_again_is_told_so_at_every_step_and_without_the_ledger(site: Installation) -> None:
     form = await site.get(f"/{USED}?again=1&lang=en")
-    assert f'href="/{USED}?again=1&amp;lang=vi"' in form.text, "another language is the same form"
+    assert re.search(rf'href="/{USED}/next\?f=[^"]+&amp;lang=vi"', form.text), "another language is the same form"
     site.ledger.away = True
     looked_up = site.ledger.looked_up
     empty = await site.send(form, USED)
     assert (empty.status_code, "This dossier already has an answer." in empty.text) == (422, True)
     why = await onward(site, await site.send(empty, USED, Q0="2"))
     assert "Your answer has been saved." in why.text
-    thanks = await onward(site, await site.send(why, USED, Q7="slow"))
+    thanks = await onward(site, await site.send(why, USED, Q7="slow", finish="1"))
     assert "The first answer remains the one that counts" in thanks.text
     assert site.ledger.looked_up == looked_up
     assert [f.answers for f in site.log.answers()] == [{"Q0": 2}, {"Q7": ["slow"]}]
 
 
 async def test_asking_for_it_makes_no_first_answer_a_second(site: Installation) -> None:
-    form = await site.get(f"/{CODE}?again=1&lang=en")
+    form = await site.ask(CODE, "?again=1&lang=en")
     assert "already has an answer" not in form.text
-    thanks = await onward(site, await site.send(form, CODE, Q0="5"))
+    thanks = await onward(site, await site.send(form, CODE, Q0="5", finish="1"))
     assert "Your answer has been saved." in thanks.text
     assert "The first answer" not in thanks.text
 
 
 async def test_an_answer_stands_before_it_is_counted_and_while_the_log_is_away(site: Installation) -> None:
-    form = await site.get(f"/{CODE}")
+    form = await site.ask(CODE)
     site.log.away = True
     await site.send(form, CODE, Q0="5")
-    assert page_of(await site.get(f"/{CODE}")) == "already"
-    assert page_of(await site.get(f"/{REFUSED}")) == "ask-1"
+    assert page_of(await site.ask(CODE)) == "already"
+    assert page_of(await site.ask(REFUSED)) == "ask-1"
 
 
 async def test_only_the_latest_answers_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +304,7 @@ async def test_an_expired_link_says_who_can_still_take_the_answer(site: Installa
     assert "This link could be answered until 8:59 on 12 March 2026." in english.text
     assert "call 1022" in english.text
     assert 'the desk where you handed in the dossier: <span lang="vi">Bộ phận Một cửa xã Thượng Cốc</span>' in english.text
-    form = await site.get(f"/{CODE}{VI}")
+    form = await site.ask(CODE, VI)
     site.clock.at += timedelta(days=31)
     late = await site.send(form, CODE, Q0="5")
     assert (late.status_code, page_of(late), site.log.records) == (410, "expired", [])
@@ -325,27 +326,27 @@ async def test_a_link_that_ended_at_midnight_names_the_day_it_was_good_for(tmp_p
 
 
 async def test_an_answer_needs_no_ledger(site: Installation) -> None:
-    page = await site.get(f"/{CODE}")
+    page = await site.ask(CODE)
     site.ledger.away = True
     why = await onward(site, await site.send(page, CODE, Q0="1"))
-    assert page_of(await onward(site, await site.send(why, CODE, Q7="slow"))) == "thanks"
+    assert page_of(await onward(site, await site.send(why, CODE, Q7="slow", finish="1"))) == "thanks"
     assert len(site.log.answers()) == 2
 
 
 async def test_without_the_ledger_a_question_says_when_to_come_back(site: Installation) -> None:
     site.ledger.away = True
-    page = await site.get(f"/{CODE}{VI}")
+    page = await site.ask(CODE, VI)
     assert (page.status_code, page.headers["retry-after"], page_of(page)) == (503, "7", "away")
     assert "đường liên kết vẫn dùng được" in page.text
 
 
 @pytest.mark.parametrize("how", ["away", "silent"])
 async def test_without_the_log_an_answer_lies_in_the_spool_and_follows_by_itself(site: Installation, how: str) -> None:
-    first, second = await site.get(f"/{CODE}"), await site.get(f"/{REFUSED}")
+    first, second = await site.ask(CODE), await site.ask(REFUSED)
     setattr(site.log, how, True)
     why = await onward(site, await site.send(first, CODE, Q0="1"))
-    assert page_of(await onward(site, await site.send(why, CODE, Q7="slow"))) == "thanks"
-    assert page_of(await onward(site, await site.send(second, REFUSED, Q0="5"))) == "thanks"
+    assert page_of(await onward(site, await site.send(why, CODE, Q7="slow", finish="1"))) == "thanks"
+    assert page_of(await onward(site, await site.send(second, REFUSED, Q0="5", finish="1"))) == "thanks"
     assert site.log.records == []
     assert len(spooled(site.spool.folder)) == 3
     ready = await site.get("/readyz")
@@ -370,7 +371,7 @@ async def test_what_waits_goes_first(tmp_path: Path) -> None:
 
 
 async def test_without_log_and_disk_nobody_is_thanked_and_the_choice_stays(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = await site.get(f"/{CODE}{VI}")
+    page = await site.ask(CODE, VI)
     site.log.away = True
 
     def full(*_: object) -> int:
@@ -428,9 +429,9 @@ async def test_who_guesses_from_one_place_shuts_nobody_else_out(site: Installati
     for i in range(40):
         last = await site.get(f"/{code_of(f'guess-{i}')}")
     assert (last.status_code, last.headers["retry-after"].isdigit()) == (429, True)
-    assert (await site.get(f"/{CODE}")).status_code == 429, "the same place waits"
+    assert (await site.ask(CODE)).status_code == 429, "the same place waits"
     site.comes_from("192.0.2.1")
-    assert (await site.get(f"/{CODE}")).status_code == 200
+    assert (await site.ask(CODE)).status_code == 200
     for i in range(210):
         site.comes_from(f"2001:db8:{i:x}::1")
         await site.get(f"/{code_of(f'more-{i}')}")
@@ -441,10 +442,10 @@ async def test_who_guesses_from_one_place_shuts_nobody_else_out(site: Installati
 
 
 async def test_an_open_form_is_answered_whatever_others_guess(site: Installation) -> None:
-    page = await site.get(f"/{CODE}")
+    page = await site.ask(CODE)
     for i in range(40):
         await site.get(f"/{code_of(f'guess-{i}')}")
-    assert page_of(await onward(site, await site.send(page, CODE, Q0="5"))) == "thanks"
+    assert page_of(await onward(site, await site.send(page, CODE, Q0="5", finish="1"))) == "thanks"
 
 
 async def test_the_notice_names_how_long_and_how_to_refuse(site: Installation) -> None:
@@ -458,3 +459,182 @@ async def test_the_notice_names_how_long_and_how_to_refuse(site: Installation) -
 
 def test_the_codes_of_these_tests_are_those_of_messages() -> None:
     assert links.code(KEY, "s-1", "invitation", "sms") == CODE
+
+
+# --- who, one question a screen, back, resume, receipt
+
+
+async def test_first_it_is_asked_whether_this_is_the_person_and_nothing_is_recorded(site: Installation) -> None:
+    who = await site.get(f"/{CODE}{VI}")
+    assert page_of(who) == "who"
+    assert "Bộ phận Một cửa xã Thượng Cốc" in who.text
+    assert "10/3/2026" in who.text
+    assert "hài lòng" not in who.text, "the question comes after"
+    assert page_of(await site.ask(CODE, VI)) == "ask-1"
+    assert site.log.records == []
+
+
+async def test_somebody_else_is_thanked_and_told_nothing_and_the_question_stays_open(site: Installation) -> None:
+    who = await site.get(f"/{CODE}{VI}")
+    said = await site.send(who, CODE, not_me="1")
+    assert (said.status_code, page_of(said)) == (200, "not-me")
+    for named in ("Thượng Cốc", "10/3/2026", CODE):
+        assert named not in said.text
+    (fact,) = site.log.answers()
+    assert (fact.act, fact.answers, fact.finished) == ("not_me", {}, False)
+    assert page_of(await site.get(f"/{CODE}")) == "who", "the right person can still answer"
+
+
+async def walk(site: Installation, code: str, *answers: dict[str, object]) -> list[httpx.Response]:
+    """Every page of the whole form, answered in turn."""
+    pages = [await site.ask(code, VI)]
+    for given in answers:
+        pages.append(await onward(site, await site.send(pages[-1], code, **given)))
+    return pages
+
+
+WHOLE: list[dict[str, object]] = [
+    {"Q0": "2"}, {"Q7": ["slow", "charges"]}, {"Q1": "4"}, {"Q2": "na"}, {"Q3": "5"}, {}, {"Q5": "1"}, {"Q6": "4"},
+    {"Q8": "Chờ lâu, gọi tôi 0912 345 678"}, {"Q9": "yes"},
+]  # fmt: skip
+
+
+async def test_the_whole_form_one_question_a_screen(site: Installation) -> None:
+    pages = await walk(site, CODE, *WHOLE)
+    assert [page_of(p) for p in pages] == [*(f"ask-{n}" for n in range(1, 11)), "thanks"]
+    answered = [f.answers for f in site.log.answers()]
+    assert answered == [
+        {"Q0": 2}, {"Q7": ["slow", "charges"]}, {"Q1": 4}, {"Q2": None}, {"Q3": 5}, {"Q5": 1}, {"Q6": "4"}, {"Q9": True},
+    ]  # fmt: skip
+    assert [f.finished for f in site.log.answers()] == [False] * 7 + [True]
+    assert [(c[0], c[1]) for c in site.ledger.comments] == [("s-1", "Q8")]
+    for one in site.log.records:
+        assert b"0912" not in one.value
+        assert "Chờ".encode() not in one.value
+    assert "còn tối đa 9 câu hỏi ngắn" in pages[0].text
+    assert "Câu 3, còn 7" in pages[2].text
+
+
+async def test_the_satisfied_are_not_asked_what_went_wrong(site: Installation) -> None:
+    pages = await walk(site, CODE, {"Q0": "5"}, {})
+    assert [page_of(p) for p in pages] == ["ask-1", "ask-3", "ask-4"]
+    assert "Câu 2, còn 7" in pages[1].text
+
+
+async def test_back_shows_what_was_chosen_and_a_change_is_another_fact(site: Installation) -> None:
+    pages = await walk(site, CODE, {"Q0": "2"}, {"Q7": ["slow"]}, {"Q1": "4"})
+    back = pages[-1]
+    for expected in (["4"], ["slow"], ["2"]):
+        link = re.search(r'class="back"><a href="([^"]+)"', back.text)
+        assert link
+        back = await site.get(link[1])
+        assert re.findall(r'value="(\w+)" checked', back.text) == expected
+    again = await onward(site, await site.send(back, CODE, Q0="3"))
+    assert page_of(again) == "ask-2"
+    assert [f.answers for f in site.log.answers()][-1] == {"Q0": 3}
+    assert len({f.nonce for f in site.log.answers()}) == 1
+
+
+async def test_half_an_hour_later_a_page_gone_back_to_shows_no_answer(site: Installation) -> None:
+    pages = await walk(site, CODE, {"Q0": "2"}, {"Q7": ["slow"]})
+    link = re.search(r'class="back"><a href="([^"]+)"', pages[-1].text)
+    assert link
+    site.clock.at += timedelta(minutes=31)
+    assert " checked" not in (await site.get(link[1])).text
+
+
+async def test_a_comment_too_long_stays_on_the_page_and_one_without_ledger_too(site: Installation) -> None:
+    page = (await walk(site, CODE, {"Q0": "5"}, *[{}] * 6))[-1]
+    assert page_of(page) == "ask-9"
+    long = await site.send(page, CODE, Q8="x" * 501)
+    assert (long.status_code, "x" * 501 in long.text) == (422, True)
+    site.ledger.away = True
+    away = await site.send(page, CODE, Q8="Chờ lâu")
+    assert (away.status_code, "Chờ lâu</textarea>" in away.text) == (503, True)
+    assert site.ledger.comments == []
+
+
+async def test_who_stopped_goes_on_from_any_device_for_seven_days_but_never_at_what_tells_the_mark(tmp_path: Path) -> None:
+    stopped = slot(answered=True, answered_at=NOW, done=("ttp-core:Q7", "ttp-core:Q1"))
+    done = slot("used", answered=True, answered_at=NOW, finished=("ttp-core",))
+    bare = slot("old", answered=True, answered_at=NOW)
+    async with opened(tmp_path, stopped, done, bare) as site:
+        page = await site.get(f"/{CODE}")
+        link = re.search(r'rel="next" href="([^"]+)"', page.text)
+        assert page_of(page) == "already"
+        assert link
+        assert page_of(await site.get(link[1])) == "ask-4", "after Q1"
+        assert 'rel="next"' not in (await site.get(f"/{USED}")).text
+        low = re.search(r'rel="next" href="([^"]+)"', (await site.get(f"/{OLD}")).text)
+        assert low
+        assert page_of(await site.get(low[1])) == "ask-3", "the reasons would tell that the mark was low"
+        site.clock.at += timedelta(days=8)
+        assert 'rel="next"' not in (await site.get(f"/{CODE}")).text
+        assert (await site.get(link[1])).status_code == 410
+
+
+async def test_the_thanks_give_a_receipt_that_any_page_of_the_slot_gives(site: Installation) -> None:
+    pages = await walk(site, CODE, {"Q0": "5", "finish": "1"})
+    shown = re.search(r'class="code">([^<]+)<', pages[-1].text)
+    assert shown
+    assert receipts.parse(shown[1]) == receipts.receipt(KEY, "s-1")
+
+
+async def test_what_a_person_cannot_see_catches_programs(site: Installation) -> None:
+    page = await site.ask(CODE)
+    told = await site.send(page, CODE, Q0="1", website="http://spam.example")
+    assert (told.status_code, site.log.records) == (422, [])
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("2026-03-12T09:20:00+07:00", timedelta(minutes=20)),
+        ("2026-03-12T08:00:00+07:00", timedelta(0)),
+        ("2026-03-12T12:00:00+07:00", timedelta(hours=1)),
+        ("2026-03-12T09:20:00", timedelta(hours=1)),
+        ("yesterday", timedelta(hours=1)),
+    ],
+)
+async def test_an_answer_given_without_signal_has_its_own_time_within_reason(site: Installation, said: str, kept: timedelta) -> None:
+    page = await site.ask(CODE)
+    site.clock.at += timedelta(hours=1)
+    await site.send(page, CODE, Q0="4", at=said, finish="1")
+    assert site.log.answers()[0].answered_at == NOW + kept
+
+
+async def test_many_first_answers_about_one_unit_from_one_network_are_marked(tmp_path: Path) -> None:
+    async with opened(tmp_path, *(slot(f"s-{n}") for n in range(10))) as site:
+        signs = []
+        for n in range(8):
+            page = await site.ask(code_of(f"s-{n}"))
+            await site.send(page, code_of(f"s-{n}"), Q0="5", finish="1")
+            signs.append(site.log.answers()[-1].signs)
+            site.monotonic[0] += 30
+        assert signs == [[]] * 5 + [["burst"]] * 3
+        site.comes_from("198.51.100.1")
+        for n in (8, 9):
+            page = await site.ask(code_of(f"s-{n}"))
+            await site.send(page, code_of(f"s-{n}"), Q0="5", finish="1")
+        assert site.log.answers()[-1].signs == [], "two are a household"
+        site.comes_from("127.0.0.1")
+
+
+async def test_after_an_online_dossier_the_portal_is_asked_about_and_only_then(tmp_path: Path) -> None:
+    online = slot("s-1", about=msgspec.structs.replace(about(), submission_channel="online"))
+    async with opened(tmp_path, online, slot("used")) as site:
+        thanks = (await walk(site, CODE, {"Q0": "5", "finish": "1"}))[-1]
+        link = re.search(r'rel="next" href="([^"]+)"', thanks.text)
+        assert link
+        page = await site.get(link[1])
+        assert "Cổng dịch vụ công" in page.text
+        sent: list[dict[str, object]] = [{"P1": "2"}, {"P2": ["login"]}, {"P3": "family"}, {"P4": "unsure"}]
+        for given in sent:
+            page = await onward(site, await site.send(page, CODE, **given))
+        assert page_of(page) == "thanks"
+        told = site.log.answers()[1:]
+        assert [f.answers for f in told] == [{"P1": 2}, {"P2": ["login"]}, {"P3": "family"}, {"P4": "unsure"}]
+        assert {f.questionnaire for f in told} == {"ttp-portal"}
+        assert 'rel="next"' not in page.text
+        counter = (await walk(site, USED, {"Q0": "5", "finish": "1"}))[-1]
+        assert 'rel="next"' not in counter.text

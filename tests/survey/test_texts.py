@@ -35,7 +35,7 @@ QUIET: dict[str, Any] = {
 }
 CHARGES: dict[str, Any] = {"unit": "05293", "unit_name": "Xã 07", "on": "2026-03-11"}
 PAYLOADS: dict[str, dict[str, Any]] = {"alert_raised": ALERT, "alert_cleared": ALERT, "digest": QUIET, "charges": CHARGES,
-    "fake": {"on": "2026-03-12", "mark": "0a1b2c3d", "last": True, "url": "https://can-bo.example/"}}  # fmt: skip
+    "callback": CHARGES, "fake": {"on": "2026-03-12", "mark": "0a1b2c3d", "last": True, "url": "https://can-bo.example/"}}  # fmt: skip
 
 
 def invitation(channel: MessageChannel, language: str, url: str = URL, stop_url: str = f"{URL}/stop") -> Rendered:
@@ -152,12 +152,27 @@ def test_no_page_says_a_thing_in_two_ways() -> None:
 
 
 def test_two_files_of_one_version_and_a_missing_questionnaire_are_refused(tmp_path: Path) -> None:
-    core = (wording.HERE / "questionnaires" / "core.toml").read_text("utf-8")
+    core = (wording.HERE / "questionnaires" / "ttp-core-1.toml").read_text("utf-8")
+    asked, texts = tmp_path / "questionnaires", tmp_path / "texts"
+    asked.mkdir()
+    for language in ("vi", "en"):
+        (texts / language).mkdir(parents=True)
+        for version in (1, 2):
+            said = (wording.TEXTS / language / "ttp-core-1.toml").read_text("utf-8")
+            (texts / language / f"ttp-core-{version}.toml").write_text(said)
     with pytest.raises(Exception, match="no questionnaire ttp-core"):
-        wording.library(tmp_path)
-    (tmp_path / "a.toml").write_text(core)
-    (tmp_path / "b.toml").write_text(core.replace("version = 1", "version = 2"))
-    assert wording.library(tmp_path).current.version == 2
-    (tmp_path / "c.toml").write_text(core)
+        wording.library(asked, texts=texts)
+    (asked / "a.toml").write_text(core)
+    (asked / "b.toml").write_text(core.replace("version = 1", "version = 2"))
+    assert wording.library(asked, texts=texts).current.version == 2
+    (asked / "c.toml").write_text(core)
     with pytest.raises(Exception, match=r"c.toml: ttp-core version 1 stands in another file"):
-        wording.library(tmp_path)
+        wording.library(asked, texts=texts)
+    (asked / "c.toml").write_text(core.replace("version = 1", "version = 3"))
+    with pytest.raises(Exception, match=r"vi/ttp-core-3.toml: no such file"):
+        wording.library(asked, texts=texts)
+    (asked / "c.toml").write_text(core.replace('id = "ttp-core"', 'id = "more"\nafter = "nothing"'))
+    for language in ("vi", "en"):
+        (texts / language / "more-1.toml").write_text((texts / language / "ttp-core-1.toml").read_text("utf-8"))
+    with pytest.raises(Exception, match=r"c.toml: after: no questionnaire nothing"):
+        wording.library(asked, texts=texts)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import html
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -15,13 +18,18 @@ from zoneinfo import ZoneInfo
 
 import httpx
 from cryptography.fernet import Fernet
+from prometheus_client import CollectorRegistry
 
-from hailong.domain import links
+from hailong.domain import links, receipts
+from hailong.domain.doors import CODE_TRIES
 from hailong.events import About, ContactPreference, Record, SurveyAnswered, decode, encode
-from hailong.ports import OptOut, PendingRecord, Receipt, Retryable, SlotForAnswer
+from hailong.ports import Measure, OptOut, PendingRecord, Receipt, ReceiptState, Retryable, SlotForAnswer
 from hailong.settings import Settings
 from surveys import wording
+from surveys.keeping import Keeper
 from surveys.receipts import ReceiptDoor
+from surveys.records import Records
+from surveys.replying import Replying
 from surveys.site import Parts, build_site
 from surveys.spool import Spool
 
@@ -87,8 +95,25 @@ class MemoryLedger:
     opted_out: dict[str, str] = field(default_factory=dict)
     receipts: list[Receipt] = field(default_factory=list)
     looked_up: int = 0
+    comments: list[tuple[str, str, str, int]] = field(default_factory=list)
+    """(survey_id, question, text, masked)."""
+    slips: dict[str, str] = field(default_factory=dict)
+    """Printed slips: code → survey_id, empty for one that leads to no dossier."""
+    dossiers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """dossier_ref → (survey_id, last digits of the number, empty where there is none)."""
+    tries: dict[str, int] = field(default_factory=dict)
+    held: dict[str, tuple[str, SurveyAnswered, Mapping[str, tuple[str, int]]]] = field(default_factory=dict)
+    """event_id → (slip hash, page, own words)."""
+    feedback: list[tuple[str | None, str, int, date]] = field(default_factory=list)
+    counted: dict[str, ReceiptState] = field(default_factory=dict)
+    """Hash of a receipt → how its answer stands."""
+    units: dict[str, str] = field(default_factory=dict)
+    did: list[Measure] = field(default_factory=list)
     outbox: dict[int, Record] = field(default_factory=dict)
     written: list[PendingRecord] = field(default_factory=list)
+    numbers: dict[str, list[str]] = field(default_factory=dict)
+    """Number → the surveys it is invited to."""
+    notes: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,6 +134,51 @@ class MemoryLedger:
     def slot_by_code(self, code: str) -> SlotForAnswer | None:
         self.looked_up += 1
         return self.slots.get(links.code_hash(code))
+
+    def keep_comment(self, survey_id: str, question: str, about: About, text: str, masked: int, day: date) -> None:
+        self.comments.append((survey_id, question, text, masked))
+
+    def slot_of(self, survey_id: str) -> SlotForAnswer | None:
+        return self.slots.get(links.code_hash(code_of(survey_id))) if survey_id else None
+
+    def slot_by_slip(self, slip: str) -> SlotForAnswer | None:
+        self.looked_up += 1
+        return self.slot_of(self.slips.get(slip, ""))
+
+    def free_slip(self, slip: str) -> str | None:
+        return f"hash of {slip}" if self.slips.get(slip) == "" else None
+
+    def slot_by_dossier(self, refs: Sequence[str], digits: str, now: datetime) -> SlotForAnswer | None:
+        self.looked_up += 1
+        for ref in set(refs) & self.dossiers.keys():
+            survey_id, right = self.dossiers[ref]
+            if self.tries.get(ref, 0) < CODE_TRIES and digits == right:
+                return self.slot_of(survey_id)
+            self.tries[ref] = self.tries.get(ref, 0) + 1
+        return None
+
+    def hold_slip_page(self, slip_hash: str, fact: SurveyAnswered, texts: Mapping[str, tuple[str, int]], now: datetime) -> None:
+        self.held.setdefault(fact.event_id, (slip_hash, fact, texts))
+
+    def keep_feedback(self, unit: str | None, text: str, masked: int, day: date) -> None:
+        self.feedback.append((unit, text, masked, day))
+
+    def receipt_state(self, receipt_hash: str) -> ReceiptState | None:
+        self.looked_up += 1
+        return self.counted.get(receipt_hash)
+
+    def ask_erasure(self, receipt_hash: str, now: datetime) -> bool:
+        if receipt_hash in self.counted:
+            self.counted[receipt_hash] = replace(self.counted[receipt_hash], state="erased")
+        return receipt_hash in self.counted
+
+    def unit_name(self, code: str) -> str | None:
+        self.looked_up += 1
+        return self.units.get(code)
+
+    def measures(self, unit: str | None, limit: int) -> list[Measure]:
+        found = [one for one in self.did if unit in (None, one.unit)]
+        return sorted(found, key=lambda one: one.day, reverse=True)[:limit]
 
     def opt_out(self, code: str, now: datetime, door: str) -> OptOut:
         self.looked_up += 1
@@ -131,6 +201,21 @@ class MemoryLedger:
         if found is not None:
             self.opted_out.pop(found.survey_id, None)
         return found is not None
+
+    def open_invitations(self, number: str, now: datetime) -> list[tuple[SlotForAnswer, tuple[str, ...]]]:
+        mine = [self.slots[links.code_hash(code_of(one))] for one in self.numbers.get(number, [])]
+        return [(one, (code_of(one.survey_id),)) for one in mine if not one.answered and (one.expires_at is None or one.expires_at > now)]
+
+    def slot_by_survey(self, survey_id: str) -> SlotForAnswer | None:
+        return self.slots.get(links.code_hash(code_of(survey_id)))
+
+    def note_once(self, kind: str, ref: str, now: datetime) -> dict[str, Any] | None:
+        known = self.notes.get((kind, ref))
+        self.notes.setdefault((kind, ref), {})
+        return known
+
+    def bind_note(self, kind: str, ref: str, bound: Mapping[str, Any]) -> None:
+        self.notes[kind, ref] = dict(bound)
 
     def store_receipt(self, receipt: Receipt, at: datetime) -> None:
         self.receipts.append(receipt)
@@ -191,9 +276,20 @@ class Installation:
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self.http.get(path, headers=headers)
 
+    async def ask(self, code: str, query: str = "", **headers: str) -> httpx.Response:
+        """The question of a link, past the page that asks whether it is the right person."""
+        who = await self.get(f"/{code}{query}", **headers)
+        return await self.get(next_of(who), **headers) if page_of(who) == "who" else who
+
     async def send(self, page: httpx.Response, code: str, **fields: Any) -> httpx.Response:
         """Fill in the form of ``page``."""
         return await self.http.post(f"/{code}", data={"form": sealed_in(page), **fields})
+
+
+def next_of(page: httpx.Response) -> str:
+    """Where its link onward leads; empty where it has none."""
+    found = re.search(r'rel="next" href="([^"]+)"', page.text)
+    return html.unescape(found[1]) if found else ""
 
 
 def sealed_in(page: httpx.Response) -> str:
@@ -225,7 +321,30 @@ def parts(folder: Path, ledger: MemoryLedger, log: MemoryLog, clock: HandClock, 
         form_keys=[FORM_KEY],
         new_nonce=lambda: f"nonce-{next(nonces)}",
         monotonic=lambda: monotonic[0],
+        receipt_for=lambda survey_id: receipts.receipt(KEY, survey_id),
         receipts={"twilio": twilio_like()},
+        dossier_codes=lambda typed: [f"desk:{typed.upper()}", f"portal:{typed.upper()}"],
+    )
+
+
+WORDS = functools.cache(wording.page_words)
+LIBRARY = functools.cache(wording.library)
+
+
+def replying(spool: Spool, records: Records, log: MemoryLog, clock: HandClock, counters: CollectorRegistry) -> Replying:
+    """What reads messages to a short code; its spool drains nowhere."""
+    nonces = count(1)
+    keeper = Keeper(log, spool, counters)
+    return Replying(
+        "hoa-binh",
+        LIBRARY(),
+        records,
+        keeper,
+        clock,
+        lambda: f"nonce-{next(nonces)}",
+        WORDS(),
+        wording.office(),
+        lambda survey_id: receipts.receipt(KEY, survey_id),
     )
 
 

@@ -292,3 +292,23 @@ def test_alerts_are_listed_open_first_with_their_newest_step() -> None:
     lines = listed(alerts(log.judged()))
     assert [(a["unit"], a["state"], a["open"]) for a in lines] == [("C02", "raised", True), ("C01", "cleared", False)]
     assert lines[1]["raised_at"] < lines[1]["at"]
+
+
+def test_a_wish_to_be_called_back_opens_a_case_of_its_own() -> None:
+    log = Log()
+    log.add(kind="detail", survey_id="secret-1", answers={"Q7": ["charges"]})
+    for _ in range(2):
+        log.add(kind="detail", survey_id="secret-1", answers={"Q9": True})
+    cases = [f for f in log.judged() if isinstance(f, CaseChanged)]
+    assert [c.kind for c in cases] == ["charges", "callback"]
+    assert len({c.case_id for c in cases}) == 2
+
+
+def test_what_is_said_at_the_desk_moves_no_detector() -> None:
+    log = Log()
+    for _ in range(60):
+        log.add(score=1, place="desk")
+    assert log.judged() == []
+    for _ in range(60):
+        log.add(score=1, place="away")
+    assert [f.state for f in alerts(log.judged())] == ["raised"]

@@ -48,6 +48,7 @@ def test_the_shipped_rulebook_writes_out_and_documents_every_key() -> None:
     for table in (Rules, Hours):
         for f in fields(table):
             key = {"channels": "order", "unit_shares": "units", "reminder_after_days": "after_days", "reminder_share": "share"}.get(f.name)
+            key = key or (f.name.removeprefix("call_") if f.name.startswith("call_") else None)
             assert (key or f.name) in text or f.name in ("digest", "procedures_named"), f.name
 
 
@@ -100,6 +101,14 @@ def test_every_key_arrives() -> None:
         [versions.reminder]
         after_days = 8
         share = 0
+        [versions.calls]
+        share = 0.2
+        after_days = 4
+        tries = 2
+        gap_hours = 5
+        opens = "09:00"
+        closes = "16:00"
+        days = ["sun"]
         [versions.channels]
         order = ["zns", "print"]
         [versions.experiments]
@@ -126,6 +135,11 @@ def test_every_key_arrives() -> None:
         share=0.1,
         unit_shares={"H28.12": 1.0},
         small_unit_endings=7,
+        call_share=0.2,
+        call_after_days=4,
+        call_tries=2,
+        call_gap_hours=5,
+        call_hours=Hours(time(9), time(16), frozenset({6}), False, frozenset({date(2026, 3, 1)}), frozenset({date(2026, 3, 2)})),
         reminder_after_days=8,
         reminder_share=0.0,
         channels=("zns", "print"),

@@ -1,0 +1,146 @@
+"""Calls: what may come of one, when the next try is, and what is told of them all. Pure: moments and rules come in.
+
+Everybody on the list was drawn, and everybody's dossier has ended: so nobody is ineligible, and the rate of interviews has all of them in
+its denominator. Classes of dispositions as in AAPOR, Standard Definitions: interview, refusal, non-contact, other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final, Literal, get_args
+
+from hailong.domain.hours import Hours
+from hailong.ports import Invalid
+
+Disposition = Literal[
+    "answered", "refused", "callback_later", "no_answer", "busy", "not_in_service", "wrong_number", "language_barrier", "not_me"
+]
+"""What a caller may say of a try."""
+Left = Literal["answered_elsewhere", "opted_out", "expired", "reopened", "contact_erased"]
+"""Why somebody leaves the list without a call."""
+Class = Literal["interview", "refusal", "noncontact", "other"]
+Why = Literal["no_answer", "unreachable"]
+"""Why somebody may be drawn: asked, and silent since; or out of reach of every message."""
+
+DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
+LEFT: Final[tuple[Left, ...]] = get_args(Left)
+CLASS: Final[Mapping[Disposition, Class]] = {
+    "answered": "interview", "refused": "refusal", "callback_later": "noncontact", "no_answer": "noncontact", "busy": "noncontact",
+    "not_in_service": "noncontact", "wrong_number": "noncontact", "language_barrier": "other", "not_me": "noncontact",
+}  # fmt: skip
+AGAIN: Final[frozenset[Disposition]] = frozenset({"callback_later", "no_answer", "busy"})
+"""After these somebody is tried once more, while tries are left."""
+LEASE: Final = timedelta(minutes=15)
+"""Real time for which an entry is one caller's."""
+AGREED: Final = timedelta(days=14)
+"""How far ahead another time may be agreed."""
+UNREACHABLE: Final = ("undeliverable", "no_contact")
+"""Reasons for not asking that a call may make up for."""
+DAYS: Final = 30
+"""Whom no message reaches, is not called longer after the end than this; nobody is, after twice as long."""
+
+
+@dataclass(frozen=True)
+class Calling:
+    """The rules of calls on a day."""
+
+    share: float = 0.1
+    after_days: int = 3
+    tries: int = 3
+    gap: timedelta = timedelta(hours=27)
+    hours: Hours = Hours()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Somebody who may be drawn. ``heard_on``: the day whose seed draws."""
+
+    dossier_ref: str
+    survey_id: str
+    heard_on: date
+    why: Why
+
+
+@dataclass(frozen=True)
+class Try:
+    """One call."""
+
+    at: datetime
+    disposition: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a caller sees of somebody: nothing that names them but the end of their number."""
+
+    survey_id: str
+    language: str
+    desk: str
+    ended_on: date
+    why: str
+    number: str
+    """Masked."""
+    tries: tuple[Try, ...]
+    lease_until: datetime
+    """Real time."""
+    started: bool
+    """The questionnaire was begun in this try."""
+
+    @property
+    def ref(self) -> str:
+        return entry_ref(self.survey_id)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A line of the list."""
+
+    language: str
+    why: str
+    tries: int
+    next_at: datetime
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of everybody drawn since a day: dispositions of those who are done with, and how many still wait."""
+
+    drawn: int
+    waiting: int
+    ended: Mapping[str, int]
+    unconfirmed: int
+    """Said to have answered, of whom no answer was counted."""
+
+    @property
+    def called(self) -> int:
+        """Done with by calls: the denominator of the rate of interviews."""
+        return sum(n for name, n in self.ended.items() if name in CLASS)
+
+    @property
+    def interviews(self) -> int:
+        return self.ended.get("answered", 0)
+
+
+def entry_ref(survey_id: str) -> str:
+    """What names an entry in a form, so that a form sent late is not taken for another entry."""
+    return hashlib.sha256(b"hailong call v1:" + survey_id.encode()).hexdigest()[:16]
+
+
+def masked(number: str) -> str:
+    """A number, of which only the last two digits can be read."""
+    return f"••• ••• ••{number[-2:]}"
+
+
+def next_try(said: Disposition, tries: int, now: datetime, rules: Calling, later: datetime | None = None) -> datetime | None:
+    """When somebody is called again after their ``tries``-th call; None: they are done with.
+
+    ``later``: as agreed with them, needed for ``callback_later``. Raises Invalid (``later``) when it is missing, past or out of hours.
+    """
+    if said == "callback_later" and not (later is not None and now < later <= now + AGREED and rules.hours.is_open(later)):
+        raise Invalid("later", "later", f"choose a time within the next {AGREED.days} days at which people are called")
+    if said not in AGAIN or tries >= rules.tries:
+        return None
+    return later if said == "callback_later" else rules.hours.next_open(now + rules.gap)

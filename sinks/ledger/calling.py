@@ -1,0 +1,299 @@
+"""Calls: who may be drawn, who has been, whose turn it is, and what came of each try. The number is opened for one look and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from hailong.domain.calls import (
+    DAYS,
+    DISPOSITIONS,
+    LEASE,
+    UNREACHABLE,
+    Calling,
+    Candidate,
+    Disposition,
+    Entry,
+    Left,
+    Tally,
+    Try,
+    Waiting,
+    masked,
+    next_try,
+)
+from hailong.domain.units import LOCAL
+from hailong.events import About
+from hailong.ports import Invalid
+from sinks.ledger import schema as t
+from sinks.ledger.answering import Answering
+from sinks.ledger.audit import Audit
+from sinks.ledger.dossiers import Dossiers, keys_of
+from sinks.ledger.preferring import mark
+
+DISPOSITION = "disposition"
+"""Kind of due rows: what came of a call, for the count role to write into the log."""
+_C = t.calls.c
+_MINE = t.slots.c.survey_id == _C.survey_id
+_HASHES = (t.slots.c.phone_hash, t.slots.c.email_hash, t.slots.c.person_hash)
+
+
+def _answered() -> sa.ColumnElement[bool]:
+    return sa.exists().where(t.answers.c.survey_id == t.slots.c.survey_id)
+
+
+def _opted_out() -> sa.ColumnElement[bool]:
+    return sa.exists().where(t.contacts.c.hash.in_(_HASHES), t.contacts.c.opted_out_at.is_not(None))
+
+
+class CallingReading(Answering):
+    """Looking."""
+
+    def call_candidates(self, rules: Calling, day: date, now: datetime, after: str, limit: int) -> list[Candidate]:
+        """Those who may be drawn, by dossier_ref from behind ``after`` on; whoever was drawn before is no candidate any more."""
+        s, before = t.slots.c, now - timedelta(days=rules.after_days)
+        here = sa.and_(s.erased_on.is_(None), s.reopened_at.is_(None), s.test.is_(False))
+        rows = sa.select(t.slots).where(s.dossier_ref > after, here, sa.or_(_silent(now, before), _unreachable(before, day)))
+        rows = rows.where(~_answered(), ~_opted_out(), ~sa.exists().where(_C.survey_id == s.survey_id)).order_by(s.dossier_ref)
+        return [
+            Candidate(
+                r.dossier_ref, r.survey_id, r.taken_at.astimezone(LOCAL).date(), "no_answer" if r.outcome == "asked" else "unreachable"
+            )
+            for r in self.conn.execute(rows.limit(limit))
+        ]
+
+    def waiting_calls(self, now: datetime, real_now: datetime, barred: Collection[str], limit: int) -> tuple[list[Waiting], int]:
+        """The list as a desk sees it that is judged by none of it (``barred``: its units): the next entries, and how many may be taken."""
+        rows = _open(now, barred).where(_free(real_now))
+        ready = self.conn.execute(sa.select(sa.func.count()).select_from(rows.where(_C.next_at <= now).subquery())).scalar_one()
+        found = self.conn.execute(rows.order_by(_C.next_at, _C.survey_id).limit(limit))
+        return [Waiting(r.language, r.why, r.tries, r.next_at) for r in found], ready
+
+    def call_tally(self, since: date) -> Tally:
+        """What became of everybody drawn from a day on."""
+        drawn = _C.drawn_on >= since
+        ended = sa.select(_C.disposition, sa.func.count()).where(drawn, _C.state == "done").group_by(_C.disposition)
+        counts = {str(name): int(n) for name, n in self.conn.execute(ended)}
+        counted = sa.exists().where(t.answers.c.survey_id == _C.survey_id)
+        claimed = sa.select(sa.func.count()).select_from(t.calls).where(drawn, _C.disposition == "answered", ~counted)
+        waiting = sa.select(sa.func.count()).select_from(t.calls).where(drawn, _C.state != "done")
+        open_, unconfirmed = (self.conn.execute(one).scalar_one() for one in (waiting, claimed))
+        return Tally(open_ + sum(counts.values()), open_, counts, unconfirmed)
+
+
+class Calls(Dossiers, CallingReading, Audit):
+    """Calling."""
+
+    # --- the draw
+
+    def add_calls(self, drawn: Sequence[Candidate], rules: Calling, day: date, now: datetime, cap_days: int) -> int:
+        """Put these on the list; how many. Not whose number is not known, nor who was drawn within the cap, at the same number."""
+        added = 0
+        for one in drawn:
+            slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.survey_id == one.survey_id))).first()
+            if slot is None or self.contact_of(slot.dossier_ref).phone is None or self._called_lately(slot, day, cap_days):
+                continue
+            row = {"survey_id": one.survey_id, "drawn_on": day, "why": one.why, "state": "waiting", "tries": 0, "by": None}
+            row |= {"next_at": rules.hours.next_open(now), "lease_until": None, "disposition": None}
+            added += self.insert_new(t.calls, [row])
+        return added
+
+    def _called_lately(self, slot: Any, day: date, cap_days: int) -> bool:
+        theirs = [c == h for c, h in ((t.slots.c.phone_hash, slot.phone_hash), (t.slots.c.person_hash, slot.person_hash)) if h]
+        if not theirs or not cap_days:
+            return False
+        joined = sa.select(_C.survey_id).select_from(sa.join(t.calls, t.slots, _MINE))
+        lately = joined.where(sa.or_(*theirs), _C.drawn_on > day - timedelta(days=cap_days))
+        return self.conn.execute(lately.limit(1)).first() is not None
+
+    # --- one entry at a time
+
+    def take_call(self, by: str, now: datetime, real_now: datetime, barred: Collection[str]) -> Entry | None:
+        """The caller's entry: the one they have, else the next one, under a lease; None when nobody waits.
+
+        Agreed times come first, then who was tried least. Whoever answered or opted out meanwhile leaves the list here.
+        """
+        if (mine := self.own_call(by, now, real_now, barred)) is not None:
+            return mine
+        agreed = sa.case((_C.disposition == "callback_later", 0), else_=1)
+        ready = _open(now, barred).where(_free(real_now), _C.next_at <= now).order_by(agreed, _C.tries, _C.next_at, _C.survey_id)
+        found = self.conn.execute(self._locked_calls(ready.limit(1))).first()
+        if found is None:
+            return None
+        self._set(found.survey_id, state="taken", by=by, lease_until=real_now + LEASE)
+        self.audited(by, "call_taken", f"survey:{found.survey_id}", {"try": found.tries + 1})
+        return self.own_call(by, now, real_now, barred)
+
+    def _locked_calls(self, rows: sa.Select[Any]) -> sa.Select[Any]:
+        return rows.with_for_update(skip_locked=True, of=t.calls) if self.conn.dialect.name == "postgresql" else rows
+
+    def own_call(self, by: str, now: datetime, real_now: datetime, barred: Collection[str], *, late: bool = False) -> Entry | None:
+        """The entry this caller has; it leaves the list when it may not be called any more, and is given back when its lease is over.
+
+        ``late``: also after the lease, while nobody else has it: what came of a long call is not lost.
+        """
+        mine = sa.select(t.calls).where(_C.by == by, _C.state == "taken")
+        for call in list(self.conn.execute(self.locked(mine))):
+            slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == call.survey_id)).first()
+            started = slot is not None and self._started(call, by)
+            if (left := self._left(slot, now)) is not None:
+                if left == "answered_elsewhere" and started:
+                    self._end(call, slot, "answered", by, now, None)
+                else:
+                    self._set(call.survey_id, state="done", by=None, lease_until=None, disposition=left)
+            elif (call.lease_until <= real_now and not late) or _judged(slot, barred):
+                self._set(call.survey_id, state="waiting", by=None, lease_until=None)
+            else:
+                return self._entry(call, slot, started)
+        return None
+
+    def _entry(self, call: Any, slot: Any, started: bool) -> Entry:
+        told = self.slot_by_survey(call.survey_id)
+        phone = self.contact_of(slot.dossier_ref).phone or ""
+        rows = self.conn.execute(sa.select(t.call_tries).where(t.call_tries.c.survey_id == call.survey_id).order_by(t.call_tries.c.id))
+        tries = tuple(Try(r.at, r.disposition) for r in rows)
+        desk = told.desk if told is not None else ""
+        return Entry(call.survey_id, slot.language, desk, slot.ended_on, call.why, masked(phone), tries, call.lease_until, started)
+
+    def _started(self, call: Any, by: str) -> bool:
+        """Whether the questionnaire was begun since the last try."""
+        last = sa.select(sa.func.max(t.call_tries.c.at, type_=t.call_tries.c.at.type)).where(t.call_tries.c.survey_id == call.survey_id)
+        since = self.conn.execute(last).scalar() or t.EPOCH
+        begun = sa.select(t.helped.c.id).where(t.helped.c.survey_id == call.survey_id, t.helped.c.by == by, t.helped.c.mode == "call")
+        return self.conn.execute(begun.where(t.helped.c.at > since).limit(1)).first() is not None
+
+    def reveal_number(self, by: str, survey_id: str, real_now: datetime) -> str | None:
+        """The number of an entry this caller has, for the one page that shows it; the look stands in the trail. None when it is gone.
+
+        The lease begins anew: now the call begins.
+        """
+        self._set(survey_id, lease_until=real_now + LEASE)
+        slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == survey_id)).first()
+        phone = self.contact_of(slot.dossier_ref).phone if slot is not None else None
+        self.audited(by, "vault_seen", f"survey:{survey_id}", {"door": "call", "found": phone is not None})
+        return phone
+
+    def end_try(
+        self,
+        by: str,
+        entry: Entry,
+        said: Disposition,
+        now: datetime,
+        rules: Calling,
+        *,
+        later: datetime | None = None,
+        opt_out: bool = False,
+    ) -> datetime | None:
+        """What came of a call, and when the next one is (None: no more). Raises Invalid.
+
+        ``answered`` takes that the questionnaire was begun. ``opt_out``: the person wants no more messages and calls at all.
+        """
+        if said not in DISPOSITIONS:
+            raise Invalid("unknown", "disposition", f"one of {', '.join(DISPOSITIONS)}")
+        if said == "answered" and not entry.started:
+            raise Invalid("not_started", "disposition", "begin the questionnaire first; an answer is given there")
+        call = self.conn.execute(self.locked(sa.select(t.calls).where(_C.survey_id == entry.survey_id))).one()
+        slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == entry.survey_id)).one()
+        following = next_try(said, call.tries + 1, now, rules, later)
+        self._end(call, slot, said, by, now, following)
+        if opt_out:
+            self._no_more(slot, by, now)
+        return following
+
+    def _end(self, call: Any, slot: Any, said: Disposition, by: str, now: datetime, following: datetime | None) -> None:
+        n = call.tries + 1
+        self.conn.execute(sa.insert(t.call_tries), {"survey_id": call.survey_id, "at": now, "by": by, "disposition": said})
+        state: dict[str, Any] = {"state": "done"} if following is None else {"state": "waiting", "next_at": following}
+        self._set(call.survey_id, tries=n, by=None, lease_until=None, disposition=said, **state)
+        told = {"survey_id": call.survey_id, "reason": said, "mode": "call", "about": msgspec.json.decode(slot.about)}
+        self.schedule(DISPOSITION, f"{call.survey_id}:{n}", now, told)
+        self.audited(by, "call_ended", f"survey:{call.survey_id}", {"try": n, "disposition": said})
+
+    def _no_more(self, slot: Any, by: str, now: datetime) -> None:
+        keys = sorted(keys_of(slot))
+        self.insert_new(t.contacts, [{"hash": h} for h in keys])
+        self.choose("opt_out", self.same(keys), now, "call")
+        for key in keys:
+            self.audited(by, "opted_out", f"contact:{mark(key)}", {"door": "call"})
+
+    # --- leaving the list
+
+    def clear_calls(self, now: datetime, limit: int) -> int:
+        """Close entries nobody has that may not be called any more; how many."""
+        rows = sa.select(t.calls, t.slots).select_from(sa.outerjoin(t.calls, t.slots, _MINE)).where(_C.state == "waiting")
+        over = sa.or_(t.slots.c.dossier_ref.is_(None), sa.not_(_callable(now)))
+        found = list(self.conn.execute(self._locked_calls(rows.where(over).limit(limit)).with_only_columns(_C.survey_id)).scalars())
+        for survey_id in found:
+            slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == survey_id)).first()
+            self._set(survey_id, state="done", disposition=self._left(slot, now) or "expired")
+        return len(found)
+
+    def _left(self, slot: Any, now: datetime) -> Left | None:
+        """Why somebody may not be called any more; None when they may."""
+        if slot is None or slot.erased_on is not None or self.contact_of(slot.dossier_ref).phone is None:
+            return "contact_erased"
+        if self.conn.execute(sa.select(t.answers.c.seq).where(t.answers.c.survey_id == slot.survey_id)).first() is not None:
+            return "answered_elsewhere"
+        out = sa.select(t.contacts.c.hash).where(t.contacts.c.hash.in_(keys_of(slot)), t.contacts.c.opted_out_at.is_not(None))
+        if self.conn.execute(out.limit(1)).first() is not None:
+            return "opted_out"
+        if slot.reopened_at is not None or slot.reason == "reopened":
+            return "reopened"
+        return "expired" if _late(slot, now) else None
+
+    def _set(self, survey_id: str, **values: Any) -> None:
+        self.conn.execute(sa.update(t.calls).where(_C.survey_id == survey_id).values(**values))
+
+
+def _late(slot: Any, now: datetime) -> bool:
+    if slot.expires_at is not None and slot.expires_at <= now:
+        return True
+    over: bool = slot.ended_on < now.astimezone(LOCAL).date() - timedelta(days=2 * DAYS)
+    return over
+
+
+def _callable(now: datetime) -> sa.ColumnElement[bool]:
+    """Slots whose people may be called."""
+    s = t.slots.c
+    fresh = sa.or_(s.expires_at.is_(None), s.expires_at > now)
+    recent = s.ended_on >= now.astimezone(LOCAL).date() - timedelta(days=2 * DAYS)
+    again = sa.or_(s.reason.is_(None), s.reason != "reopened")
+    return sa.and_(s.erased_on.is_(None), s.reopened_at.is_(None), again, fresh, recent, ~_answered(), ~_opted_out())
+
+
+def _open(now: datetime, barred: Collection[str]) -> sa.Select[Any]:
+    """Entries that are not done with, of people who may be called, about none of these units."""
+    columns = (_C.survey_id, _C.why, _C.tries, _C.next_at, _C.state, _C.disposition, t.slots.c.language)
+    rows = sa.select(*columns).select_from(sa.join(t.calls, t.slots, _MINE)).where(_C.state != "done", _callable(now))
+    if not barred:
+        return rows
+    handling = (t.slots.c.about.contains(f'"handling_unit":{msgspec.json.encode(unit).decode()}', autoescape=True) for unit in barred)
+    return rows.where(t.slots.c.unit.not_in(barred), ~sa.or_(*handling))
+
+
+def _judged(slot: Any, barred: Collection[str]) -> bool:
+    about = msgspec.json.decode(slot.about, type=About)
+    return about.receiving_unit in barred or about.handling_unit in barred
+
+
+def _free(real_now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(_C.state == "waiting", _C.lease_until <= real_now)
+
+
+def _silent(now: datetime, before: datetime) -> sa.ColumnElement[bool]:
+    """Asked, and no message to come or of late."""
+    s, c = t.slots.c, t.claims.c
+    lately = sa.exists().where(c.ref == s.survey_id, c.claimed_at > before)
+    written = sa.exists().where(c.ref == s.survey_id, c.purpose == "invitation")
+    coming = sa.exists().where(t.due.c.kind == "reminder", t.due.c.ref == s.survey_id, t.due.c.state == "waiting")
+    return sa.and_(s.outcome == "asked", s.expires_at > now, written, ~lately, ~coming)
+
+
+def _unreachable(before: datetime, day: date) -> sa.ColumnElement[bool]:
+    s, c = t.slots.c, t.claims.c
+    lately = sa.exists().where(c.ref == s.survey_id, c.claimed_at > before)
+    recent = s.ended_on >= day - timedelta(days=DAYS)
+    return sa.and_(s.outcome == "not_asked", s.reason.in_(UNREACHABLE), s.taken_at <= before, recent, ~lately)

@@ -1,0 +1,94 @@
+"""A submitted page becomes what is kept of it: a fact for the log, and own words, masked, for the ledger alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+
+import msgspec
+
+from hailong.domain.doors import place_of
+from hailong.domain.masking import Masked, masked
+from hailong.domain.questionnaire import Answer, Given
+from hailong.domain.units import LOCAL
+from hailong.events import Act, Language, SurveyAnswered, encode
+from hailong.ports import Clock
+from surveys.form_state import FormState
+from surveys.keeping import Keeper
+from surveys.records import Records
+
+FACT_LANGUAGES: Final[dict[str, Language]] = {"vi": "vi", "en": "en"}
+
+
+class Submitting:
+    """Keeps submissions. Nothing of a page is kept unless all of it is."""
+
+    def __init__(self, registry_id: str, records: Records, keeper: Keeper, clock: Clock) -> None:
+        self._registry_id = registry_id
+        self._records = records
+        self._keeper = keeper
+        self._clock = clock
+
+    async def keep(
+        self, state: FormState, given: Given, *, finished: bool = False, signs: Sequence[str] = (), at: datetime | None = None
+    ) -> None:
+        """A page of ``state``. ``at``: when it was filled in, where that is not now. Raises Retryable when nothing was kept.
+
+        A page left empty says nothing, so nothing is recorded but that the person is done, if so.
+        """
+        now = self._clock.now()
+        if state.slip:
+            if given.texts or given.answers or finished:
+                await self._hold(state, given, self._fact(state, given.answers, "page", finished, signs, at or now), now)
+            return
+        for question, text in given.texts.items():
+            await self._comment(state, question, masked(text), now.astimezone(LOCAL).date())
+        if given.answers or finished:
+            await self._keeper.keep(encode(self._fact(state, given.answers, "page", finished, signs, at or now), now))
+
+    async def _hold(self, state: FormState, given: Given, fact: SurveyAnswered, now: datetime) -> None:
+        """A page of a slip that leads to no dossier yet waits in the ledger: of whom it is nobody knows."""
+        said = {question: masked(text) for question, text in given.texts.items()}
+        texts = {question: (one.text, sum(one.found.values())) for question, one in said.items()}
+        await self._records.do(lambda tx: tx.hold_slip_page(state.slip, fact, texts, now))
+
+    async def _comment(self, state: FormState, question: str, said: Masked, day: date) -> None:
+        n = sum(said.found.values())
+        await self._records.do(lambda tx: tx.keep_comment(state.survey_id, question, state.about, said.text, n, day))
+
+    async def not_me(self, state: FormState) -> None:
+        """Somebody else got the message. Raises Retryable."""
+        now = self._clock.now()
+        await self._keeper.keep(encode(self._fact(state, {}, "not_me", False, (), now), now), answer=False)
+
+    def _fact(
+        self, state: FormState, answers: Mapping[str, Answer], act: Act, finished: bool, signs: Sequence[str], at: datetime
+    ) -> SurveyAnswered:
+        return SurveyAnswered(
+            event_id=identity(state.survey_id or state.slip, state.nonce, state.page, answers, act, finished),
+            registry_id=self._registry_id,
+            survey_id=state.survey_id,
+            questionnaire=state.questionnaire,
+            questionnaire_version=state.version,
+            mode=state.mode,
+            language=FACT_LANGUAGES.get(state.language, "other"),
+            page=state.page,
+            answers=dict(answers),
+            nonce=state.nonce,
+            answered_at=at,
+            about=state.about,
+            act=act,
+            form=state.form,
+            place=place_of(state.mode),
+            finished=finished,
+            signs=list(signs),
+        )
+
+
+def identity(survey_id: str, nonce: str, page: int, answers: Mapping[str, Answer], act: Act = "page", finished: bool = False) -> str:
+    """Content plus the act: the same form sent again with the same answers is the same fact."""
+    parts: list[object] = [survey_id, nonce, page, dict(answers)]
+    parts += [act, finished] if act != "page" or finished else []
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

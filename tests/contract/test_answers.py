@@ -1,0 +1,209 @@
+"""What the count role makes of submissions and of people's wishes, on every ledger."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from hailong.events import SurveyCounted, decode
+from sinks.ledger import Ledger, schema
+from tests.contract.build import NOON, act, answered, take
+
+LATER = NOON + timedelta(hours=1)
+
+
+def counted(ledger: Ledger) -> list[Any]:
+    """Everything that went into the order of counted records, in order."""
+    facts = [decode(p.record.topic, p.record.value) for p in ledger.pending(1000) if p.record.topic == "survey.counted.v1"]
+    return sorted((f for f in facts if isinstance(f, SurveyCounted)), key=lambda f: f.seq)
+
+
+def count(ledger: Ledger, *facts: Any) -> list[Any]:
+    with ledger.begin() as tx:
+        return [record for fact in facts for record in tx.count(fact, NOON)]
+
+
+def judged(ledger: Ledger, survey_id: str, verdict: str) -> None:
+    """What a person's judgement leaves in the ledger."""
+    with ledger.begin() as tx:
+        mine = schema.answers.c.survey_id == survey_id
+        tx.conn.execute(sa.update(schema.answers).where(mine).values(judged=verdict, judged_by="an", judged_at=LATER))
+        if verdict == "released":
+            tx.schedule("release", survey_id, LATER)
+
+
+def test_every_record_says_where_it_was_given(ledger: Ledger) -> None:
+    at_desk = answered("s1", 5, mode="kiosk", place="desk", form="short")
+    first, detail = count(ledger, at_desk, answered("s1", 5, "n2", answers={"Q7": ["slow"]}, mode="kiosk", place="desk"))
+    assert (first.kind, first.place, first.mode) == ("answer", "desk", "kiosk")
+    assert (detail.kind, detail.place) == ("detail", "desk")
+
+
+def test_somebody_else_is_a_disposition_and_no_answer(ledger: Ledger) -> None:
+    wrong = answered("s1", None, "n1", event_id="wrong", answers={}, act="not_me", page=0)
+    (record,) = count(ledger, wrong, wrong)
+    assert (record.kind, record.reason, record.score, record.answers) == ("disposition", "not_me", None, {})
+    (right,) = count(ledger, answered("s1", 4))
+    assert (right.kind, right.revision) == ("answer", 0), "the right person still has the first answer"
+
+
+def test_what_was_answered_since_is_known_without_what(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 2))
+    count(ledger, answered("s1", 2, "a", event_id="a", answers={"Q7": ["slow"], "Q1": 4}))
+    last = count(ledger, answered("s1", 2, "b", event_id="b", answers={}, finished=True))
+    again = count(ledger, answered("s1", 2, "c", event_id="c", answers={}, finished=True))
+    assert [(r.kind, r.reason) for r in last] == [("disposition", "finished")]
+    assert again == []
+    with ledger.begin() as tx:
+        row = tx.conn.execute(sa.select(schema.answers)).one()
+    assert json.loads(row.done) == ["ttp-core:Q7", "ttp-core:Q1"]
+    assert json.loads(row.finished) == ["ttp-core"]
+
+
+def test_a_marked_answer_is_held_and_counts_when_a_person_lets_it_go(ledger: Ledger) -> None:
+    (held,) = count(ledger, answered("s1", 5, signs=["burst", "desk_network"]))
+    assert (held.kind, held.reason, held.score) == ("held", "burst", 5)
+    (other,) = count(ledger, answered("s1", 1, "n2"))
+    assert (other.kind, other.revision) == ("held", 1), "a change of a held answer is kept beside it"
+    judged(ledger, "s1", "released")
+    with ledger.begin() as tx:
+        assert tx.carry_out(LATER, 10) == 1
+        assert tx.carry_out(LATER, 10) == 0
+    last = counted(ledger)[-1]
+    assert (last.kind, last.reason, last.score, last.revision, last.seq) == ("answer", "released", 5, 0, 3)
+
+
+def test_a_confirmed_one_is_never_counted(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 5, signs=["burst"]))
+    judged(ledger, "s1", "confirmed")
+    with ledger.begin() as tx:
+        tx.schedule("release", "s1", LATER)
+        tx.carry_out(LATER, 10)
+    assert [f.kind for f in counted(ledger)] == ["held"]
+
+
+def test_the_receipt_proves_and_erases_and_the_erased_stay_erased(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 2), answered("s1", 4, "n2"))
+    with ledger.begin() as tx:
+        receipt = tx.tools.receipt_hash("s1")
+        state = tx.receipt_state(receipt)
+        assert state is not None
+        assert (state.state, state.counted_at) == ("counted", NOON)
+        assert tx.receipt_state("nobody") is None
+        tx.keep_comment("s1", "Q8", answered("s1", 2).about, "lâu", 0, NOON.date())
+        assert tx.ask_erasure(receipt, LATER)
+        assert tx.ask_erasure(receipt, LATER), "twice is once"
+        assert not tx.ask_erasure("nobody", LATER)
+        assert tx.conn.execute(sa.select(schema.comments)).all() == []
+    with ledger.begin() as tx:
+        assert tx.carry_out(LATER, 10) == 1
+        gone = tx.receipt_state(receipt)
+        assert gone is not None
+        assert gone.state == "erased"
+        row = tx.conn.execute(sa.select(schema.answers)).one()
+        assert (row.score, row.first_score) == (None, None)
+    record = counted(ledger)[-1]
+    assert (record.kind, record.reason, record.revision, record.score) == ("retraction", "erased", 0, 2), "the one figures counted"
+    assert record.control == {"counted_on": "2026-03-02"}
+    assert msgspec.structs.asdict(record.about) == msgspec.structs.asdict(answered("s1", 2).about)
+    assert count(ledger, answered("s1", 5, "n3")) == []
+
+
+def test_a_version_that_was_answered_stands(ledger: Ledger) -> None:
+    ids, words = ("ttp-core", 1, "ids", "a" * 64), ("ttp-core", 1, "vi", "b" * 64)
+    with ledger.begin() as tx:
+        assert tx.freeze([ids, words], NOON) == []
+        assert tx.freeze([ids, ("ttp-core", 1, "vi", "c" * 64)], NOON) == [], "nobody has answered it yet"
+    count(ledger, answered("s1", 5))
+    with ledger.begin() as tx:
+        assert tx.freeze([ids, ("ttp-core", 1, "vi", "d" * 64)], NOON) == [("ttp-core", 1, "vi")]
+        assert tx.freeze([ids, ("ttp-core", 1, "vi", "c" * 64), ("ttp-core", 1, "mtq", "e" * 64)], NOON) == [], "a language may be added"
+        assert tx.freeze([("ttp-core", 2, "ids", "f" * 64)], NOON) == []
+
+
+@pytest.mark.parametrize(("days", "left"), [(364, 1), (365, 0)])
+def test_own_words_are_gone_after_a_year(ledger: Ledger, days: int, left: int) -> None:
+    with ledger.begin() as tx:
+        tx.keep_comment("s1", "Q8", answered("s1", 2).about, "lâu", 0, NOON.date())
+        tx.keep_comment("s1", "Q8", answered("s1", 2).about, "rất lâu", 1, NOON.date())
+        assert [r.text for r in tx.conn.execute(sa.select(schema.comments))] == ["rất lâu"]
+    day = NOON.date() + timedelta(days=days)
+    with ledger.begin() as tx:
+        while tx.erase(day, NOON + timedelta(days=days), 50):
+            pass
+        assert len(tx.conn.execute(sa.select(schema.comments)).all()) == left
+
+
+def test_what_became_of_a_call_is_written_once(ledger: Ledger) -> None:
+    about = msgspec.to_builtins(answered("s1", 2).about)
+    with ledger.begin() as tx:
+        tx.schedule("disposition", "s1:1", NOON, {"survey_id": "s1", "reason": "no_answer", "about": about})
+        assert tx.carry_out(NOON, 10) == 1
+        assert not tx.schedule("disposition", "s1:1", NOON, {"survey_id": "s1", "reason": "busy", "about": about})
+        tx.carry_out(NOON, 10)
+    (record,) = counted(ledger)
+    assert (record.kind, record.reason, record.mode, record.survey_id) == ("disposition", "no_answer", "call", "s1")
+
+
+def test_confirmed_is_said_once_so_that_figures_hold_it_no_more(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 5, signs=["burst"]))
+    judged(ledger, "s1", "confirmed")
+    with ledger.begin() as tx:
+        tx.schedule("confirm", "s1", LATER)
+        tx.carry_out(LATER, 10)
+    assert [(f.kind, f.reason) for f in counted(ledger)] == [("held", "burst"), ("disposition", "confirmed")]
+
+
+def test_what_only_the_ledger_sees_is_a_sign_too(ledger: Ledger) -> None:
+    refs = [f"d{n}" for n in range(6)]
+    take(ledger, *(act(ref, "+84900000001" if ref != "d5" else "+84900000002") for ref in refs))
+    with ledger.begin() as tx:
+        slots = {ref: one.survey_id for ref, one in tx.slots_for_decision(refs).items()}
+    at = NOON + timedelta(hours=3)
+    told = [count(ledger, answered(slots[ref], 5, answered_at=at))[0] for ref in refs[:5]]
+    assert [(f.kind, f.reason) for f in told] == [("answer", None)] * 3 + [("held", "many_dossiers")] * 2
+    soon = answered(slots["d5"], 5, mode="code", answered_at=NOON + timedelta(minutes=4))
+    assert count(ledger, soon)[0].reason == "minutes_after"
+
+
+def test_the_office_judges_signs_once_and_the_trail_says_who(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 5, signs=["burst"]), answered("s2", 4, signs=["burst"]))
+    with ledger.read() as reader:
+        assert [(h.id, h.sign, h.unit, h.mode) for h in reader.held_answers()] == [
+            ("s1", "burst", "X1", "link"),
+            ("s2", "burst", "X1", "link"),
+        ]
+    with ledger.begin() as tx:
+        assert tx.judge_held("s1", "released", "an", LATER)
+        assert not tx.judge_held("s1", "confirmed", "binh", LATER), "somebody did so before"
+        assert tx.judge_held("s2", "confirmed", "an", LATER)
+        assert tx.carry_out(LATER, 10) == 2
+    assert [(f.kind, f.survey_id) for f in counted(ledger)[2:]] == [("answer", "s1"), ("disposition", "s2")]
+    with ledger.read() as reader:
+        assert reader.held_answers() == []
+
+
+def test_a_wish_to_be_called_back_is_a_line_with_a_number_that_is_shown_on_demand(ledger: Ledger) -> None:
+    take(ledger, act("d1", "+84900000001"))
+    with ledger.begin() as tx:
+        survey = tx.slots_for_decision(["d1"])["d1"].survey_id
+    count(ledger, answered(survey, 2), answered(survey, 2, "b", event_id="b", answers={"Q9": True}))
+    with ledger.read() as reader:
+        (wish,) = reader.call_backs()
+    assert (wish.id, wish.unit, wish.reachable) == (survey, "X1", True)
+    with ledger.begin() as tx:
+        assert tx.number_of(survey, "an") == "+84900000001"
+        assert tx.number_of("nobody", "an") is None
+        assert tx.called_back(survey, "not_reached", "an", LATER)
+    with ledger.begin() as tx:
+        assert len(tx.call_backs()) == 1
+        assert tx.called_back(survey, "solved", "an", LATER)
+        assert tx.number_of(survey, "an") is None, "nobody waits any more"
+        with pytest.raises(ValueError, match="outcome"):
+            tx.called_back(survey, "gone", "an", LATER)
+        assert tx.call_backs() == []
