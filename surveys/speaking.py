@@ -7,6 +7,7 @@ of another language; who has half of either is not offered: nobody meets a scree
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -123,7 +124,16 @@ def written(texts: Path = TEXTS, asked: Path = QUESTIONNAIRES) -> tuple[str, ...
 
 
 def tongues(texts: Path = TEXTS, asked: Path = QUESTIONNAIRES) -> list[Tongue]:
-    """Every folder with a ``language.toml``, those of the house first. Raises LanguageError."""
+    """Every folder with a ``language.toml``, those of the house first. Our own is read once by a process. Raises LanguageError."""
+    return _shipped() if (texts, asked) == (TEXTS, QUESTIONNAIRES) else _tongues(texts, asked)
+
+
+@functools.cache
+def _shipped() -> list[Tongue]:
+    return _tongues(TEXTS, QUESTIONNAIRES)
+
+
+def _tongues(texts: Path, asked: Path) -> list[Tongue]:
     codes = sorted(path.parent.name for path in texts.glob(f"*/{ABOUT}"))
     if not codes:
         return []

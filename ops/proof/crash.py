@@ -114,8 +114,14 @@ class Crash:
             a = stack.addresses
             citizens = Citizens(a["survey"], a["carrier"], self._plan.seed, {})
             wiring = Wiring(stack.settings)
-            doors = office_doors(wiring, wiring.ledger("proof-desk"))
-            self._walk_ins = WalkIns(a["survey"], self._plan.seed, doors, citizens.visits)
+            desk, publisher = wiring.ledger("proof-desk"), wiring.publisher("proof-desk")
+
+            def flush() -> None:
+                rows = desk.pending()
+                publisher.publish([row.record for row in rows])
+                desk.published([row.id for row in rows])
+
+            self._walk_ins = WalkIns(a["survey"], self._plan.seed, office_doors(wiring, desk), citizens.visits, flush)
             stop_citizens = asyncio.Event()
             reading = asyncio.create_task(citizens.run(stop_citizens))
             work = [asyncio.create_task(w) for w in (self._post(citizens), self._files(citizens), self._poison())]
@@ -128,6 +134,7 @@ class Crash:
             stop_citizens.set()
             await reading
             await self._walk_ins.done()
+            await asyncio.to_thread(publisher.close)
             await self._quiet(citizens)
             evidence = Evidence(
                 self._load.population.made,

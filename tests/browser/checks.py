@@ -273,7 +273,8 @@ def look(citizen: Citizen, name: str, *, pictures: Sequence[str] = ()) -> list[S
     citizen.sized(PHONE)
     axe(page, sunny=SUNNY)
     assert not (small := small_targets(page, CONTROL, "button,input:not([type=hidden]),select,textarea")), "\n".join(small)
-    (citizen.shots / f"{label}.txt").write_text(tree(page), "utf-8")
+    if citizen.shots is not None:
+        (citizen.shots / f"{label}.txt").write_text(tree(page), "utf-8")
     citizen.shot(f"{label}-phone")
     stops = keyboard_walk(page)
     for screen in (NARROW, ZOOMED):

@@ -42,7 +42,7 @@ class Citizen:
     """Address of the site; nothing else may be reached."""
     lang: str
     js: bool
-    shots: Path
+    shots: Path | None
     """Folder of the pictures."""
     reached: list[str] = field(default_factory=list)
     """Whom the pages tried to reach besides the site."""
@@ -104,8 +104,10 @@ class Citizen:
     def sized(self, screen: Screen) -> None:
         self.page.set_viewport_size({"width": screen.width, "height": screen.height})
 
-    def shot(self, name: str) -> Path:
-        """A picture of the whole page."""
+    def shot(self, name: str) -> Path | None:
+        """A picture of the whole page, where somebody wants to look at it."""
+        if self.shots is None:
+            return None
         path = self.shots / f"{name}.png"
         self.page.screenshot(path=path, full_page=True, animations="disabled")
         return path
@@ -135,7 +137,7 @@ class Citizen:
 
 @contextmanager
 def visiting(
-    browser: Browser, home: str, shots: Path, *, lang: str = "vi", screen: Screen = PHONE, js: bool = True, touch: bool = False
+    browser: Browser, home: str, shots: Path | None, *, lang: str = "vi", screen: Screen = PHONE, js: bool = True, touch: bool = False
 ) -> Iterator[Citizen]:
     """A person with a fresh browser. Afterwards: AssertionError for whatever ``Citizen.faults`` names."""
     context = browser.new_context(

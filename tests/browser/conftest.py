@@ -1,4 +1,4 @@
-"""A Chromium and a survey site for the tests of this folder. HAILONG_TEST_SHOTS names the folder of the pictures (else pytest's own)."""
+"""A Chromium and a survey site for the tests of this folder. HAILONG_TEST_SHOTS names the folder of the pictures (else none are made)."""
 
 from __future__ import annotations
 
@@ -47,16 +47,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
 
 
 @pytest.fixture(scope="session")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pictures and accessibility trees are kept."""
+def shots() -> Path | None:
+    """Where pictures and accessibility trees are kept, where somebody wants them."""
     named = os.environ.get("HAILONG_TEST_SHOTS")
-    folder = Path(named) if named else tmp_path_factory.mktemp("shots")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    if not named:
+        return None
+    Path(named).mkdir(parents=True, exist_ok=True)
+    return Path(named)
 
 
 @pytest.fixture
-def visit(browser: Browser, site: Office, shots: Path) -> Iterator[Visit]:
+def visit(browser: Browser, site: Office, shots: Path | None) -> Iterator[Visit]:
     """``visit(lang=…, screen=…, js=…)``: somebody comes; at the end of the test it is looked at what their pages did."""
     with ExitStack() as visits:
 

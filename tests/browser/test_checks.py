@@ -120,7 +120,7 @@ def test_the_tree_says_roles_and_names(nobody: dict[bool, Citizen]) -> None:
 # --- nobody but the site
 
 
-def test_whoever_reaches_others_is_stopped_and_told_of(browser: Browser, site: Office, shots: Path) -> None:
+def test_whoever_reaches_others_is_stopped_and_told_of(browser: Browser, site: Office, shots: Path | None) -> None:
     def visit() -> None:
         with visiting(browser, site.url, shots) as citizen:
             shown(citizen, '<img src="http://tracker.example/x.gif" alt="">')
@@ -140,7 +140,7 @@ def test_names_are_never_looked_up(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("script", "said"), [("document.cookie = 'a=b'", "set the cookie a"), ("setTimeout(() => { throw new Error('hỏng') })", "hỏng")]
 )
-def test_cookies_and_broken_scripts_are_told_of(browser: Browser, site: Office, shots: Path, script: str, said: str) -> None:
+def test_cookies_and_broken_scripts_are_told_of(browser: Browser, site: Office, shots: Path | None, script: str, said: str) -> None:
     def visit() -> None:
         with visiting(browser, site.url, shots) as citizen:
             citizen.open("/verify")

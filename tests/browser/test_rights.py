@@ -13,7 +13,9 @@ from tests.browser.office import Office
 
 Words = dict[str, dict[str, Any]]
 both_languages = pytest.mark.parametrize("lang", LANGUAGES)
-everybody = pytest.mark.parametrize(("lang", "js"), [("vi", True), ("en", False)], ids=["vi-js", "en-nojs"])
+everybody = pytest.mark.parametrize(
+    ("lang", "js"), [("vi", True), pytest.param("en", False, marks=pytest.mark.thorough)], ids=["vi-js", "en-nojs"]
+)
 """These pages have no scripts of their own: each language, and each way of having scripts, is tried once."""
 
 

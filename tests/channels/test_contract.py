@@ -265,7 +265,7 @@ def test_twenty_at_once_are_accepted_once_each(adapter: Adapter, process: Carrie
         await asyncio.gather(*(worker() for _ in range(20)))
         return handovers
 
-    handovers = using(adapter.make(process), twenty_at_once)
+    handovers = using(adapter.make(process, 20.0), twenty_at_once)
     to = [message["to"] for message in process.evidence().messages]
     assert len({handover.provider_id for handover in handovers}) == 100
     assert [to.count(message.to) for message in messages] == [1] * 100
@@ -280,7 +280,7 @@ def test_sending_takes_no_longer_than_its_time_with_every_place_taken(adapter: A
 
     began = time.monotonic()
     # Time enough for every place to come as far as the text, also on a busy machine.
-    outcomes = using(adapter.make(process, 4.0), crowd)
+    outcomes = using(adapter.make(process, 2.5), crowd)
     assert time.monotonic() - began < 60, "it waited for the answers that never come"
     unknown = [outcome for outcome in outcomes if isinstance(outcome, UnknownOutcome)]
     never_begun = [outcome for outcome in outcomes if isinstance(outcome, Retryable)]

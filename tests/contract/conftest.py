@@ -114,7 +114,16 @@ def _ids(process: int) -> Callable[[], str]:
 
 
 @pytest.fixture
-def ledger(address: str) -> Iterator[Ledger]:
+def ledger(emptied: str) -> Iterator[Ledger]:
+    """Empty but for the audit trail; see ``virgin``."""
+    opened = open_ledger(emptied, tools(), "test")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def virgin(address: str) -> Iterator[Ledger]:
+    """In a database of its own: for tests of the audit trail."""
     opened = open_ledger(address, tools(), "test")
     yield opened
     opened.close()

@@ -15,6 +15,11 @@ from tests.contract.build import ABOUT, NOON, answered
 ADDRESS, SECRET = "token of the address", "secret of the browser"
 
 
+@pytest.fixture
+def ledger(virgin: Ledger) -> Ledger:
+    return virgin
+
+
 def made(ledger: Ledger, name: str = "Quầy 1", token: str = ADDRESS, **changes: Any) -> KioskDevice:
     fields: dict[str, Any] = {"id": f"k-{name}", "unit": "X1", "name": name, "made_at": NOON, "made_by": "minh"}
     device = KioskDevice(**(fields | {"enrolled_at": None, "seen_at": None, "closed_at": None} | changes))

@@ -57,7 +57,7 @@ def test_a_later_act_without_a_contact_does_not_lose_it(ledger: Ledger) -> None:
         assert tx.contact_of("d1").phone == "+84900000001"
 
 
-def test_contacts_are_sealed_and_bound_to_their_dossier(ledger: Ledger, address: str) -> None:
+def test_contacts_are_sealed_and_bound_to_their_dossier(ledger: Ledger, emptied: str) -> None:
     take(ledger, act("d1", "+84900000001"), act("d2", "+84900000002"))
     with ledger.begin() as tx:
         entry = tx.open_vault("d1")
@@ -97,7 +97,7 @@ def test_a_message_is_claimed_when_it_is_due_and_once(ledger: Ledger) -> None:
     assert claim(ledger, NOON + timedelta(days=1)) == []
 
 
-def test_two_workers_never_claim_the_same_message(ledger: Ledger, address: str) -> None:
+def test_two_workers_never_claim_the_same_message(ledger: Ledger, emptied: str) -> None:
     refs = [f"d{n}" for n in range(60)]
     take(ledger, *(act(r, f"+849000{n:05d}") for n, r in enumerate(refs)))
     decide(ledger, *refs)
@@ -105,7 +105,7 @@ def test_two_workers_never_claim_the_same_message(ledger: Ledger, address: str) 
     faults: list[Exception] = []
 
     def work(n: int) -> None:
-        mine = open_ledger(address, tools(new_id=lambda: f"w{n}-{len(claimed)}-{threading.get_ident()}-{len(faults)}"), f"w{n}")
+        mine = open_ledger(emptied, tools(new_id=lambda: f"w{n}-{len(claimed)}-{threading.get_ident()}-{len(faults)}"), f"w{n}")
         try:
             while got := claim(mine, limit=1):
                 claimed.extend(c.ref for c in got)
@@ -219,8 +219,8 @@ def test_a_reopened_dossier_that_ends_again_waits_again(ledger: Ledger) -> None:
 # --- reconcile, receipts, expiry
 
 
-def test_an_open_claim_is_found_after_its_lease_and_again_after_the_gap(address: str) -> None:
-    ledger = open_ledger(address, tools(reconcile_gap_s=300.0), "test")
+def test_an_open_claim_is_found_after_its_lease_and_again_after_the_gap(emptied: str) -> None:
+    ledger = open_ledger(emptied, tools(reconcile_gap_s=300.0), "test")
     take(ledger, act("d1", "+84900000001"))
     decide(ledger, "d1")
     claim(ledger, lease_s=30)
@@ -424,8 +424,8 @@ def test_a_fact_is_not_put_twice(ledger: Ledger) -> None:
         assert tx.put([closed("d1")], NOON + timedelta(hours=1)) == []
 
 
-def test_a_ledger_that_is_away_may_be_tried_again(address: str) -> None:
-    gone = address.replace("ledger.db", "nowhere/ledger.db") if "sqlite" in address else "postgresql+psycopg://nobody@127.0.0.1:1/none"
+def test_a_ledger_that_is_away_may_be_tried_again(emptied: str) -> None:
+    gone = emptied.replace("ledger.db", "nowhere/ledger.db") if "sqlite" in emptied else "postgresql+psycopg://nobody@127.0.0.1:1/none"
     ledger = open_ledger(gone, tools(), "test")
     with pytest.raises(Retryable), ledger.begin() as tx:
         tx.next_due()

@@ -18,6 +18,11 @@ from tests.contract.build import tools
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 
 
+@pytest.fixture
+def ledger(virgin: Ledger) -> Ledger:
+    return virgin
+
+
 def account(login: str = "lan", **changes: object) -> Account:
     fields: dict[str, object] = {"login": login, "name": "Lan", "role": "viewer", "scope": None, "created_at": NOW}
     return Account(**(fields | changes))  # type: ignore[arg-type]

@@ -28,6 +28,11 @@ CODE = "id000001-invitation-sms"
 DAY = NOON.date()
 
 
+@pytest.fixture
+def ledger(virgin: Ledger) -> Ledger:
+    return virgin
+
+
 @pytest.fixture(scope="module")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("blank") / "blank.db"

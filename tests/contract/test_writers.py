@@ -42,8 +42,8 @@ def beats(ledger: Ledger, writer: str) -> int:
     return next(w.beats for w in ledger.writers() if w.name == writer)
 
 
-def test_the_migrations_make_what_the_schema_says(address: str) -> None:
-    engine = _engine(address, None)
+def test_the_migrations_make_what_the_schema_says(emptied: str) -> None:
+    engine = _engine(emptied, None)
     with engine.connect() as conn:
         differences = compare_metadata(MigrationContext.configure(conn, opts={"compare_server_default": False}), metadata)
     engine.dispose()
@@ -87,11 +87,11 @@ def test_a_transaction_that_is_not_committed_is_no_sign_of_life(ledger: Ledger) 
     assert ledger.writers() == [Writer("a", 1, True)]
 
 
-def test_an_orphan_is_taken_over_by_one(ledger: Ledger, address: str) -> None:
+def test_an_orphan_is_taken_over_by_one(ledger: Ledger, emptied: str) -> None:
     put(process(ledger, "gone", Seconds()), *(f"d{n}" for n in range(3)))
     (orphan,) = ledger.writers()
     taken: list[Ledger] = []
-    finders = [open_ledger(address, tools(), f"timer-{n}") for n in range(4)]
+    finders = [open_ledger(emptied, tools(), f"timer-{n}") for n in range(4)]
     start = threading.Barrier(4)
 
     def work(finder: Ledger) -> None:
@@ -156,13 +156,13 @@ def test_what_waits_with_a_row_is_all_of_its_writer_up_to_it(ledger: Ledger) -> 
     assert other.pending_with([]) == []
 
 
-def test_a_dead_letter_is_shortened_once_and_its_bytes_stay(ledger: Ledger) -> None:
+def test_a_dead_letter_is_shortened_once_and_its_bytes_stay(virgin: Ledger) -> None:
     topic = "dossier.closed.v1"
-    with ledger.begin() as tx:
+    with virgin.begin() as tx:
         tx.put_dead(topic, 0, 7, "decide", "one-stop", "no value", 1, b"x" * 1_000, NOON)
         tx.put([closed("d1")], NOON)
-    letter, fact = ledger.pending()
-    short = ledger.shorten(letter.id)
+    letter, fact = virgin.pending()
+    short = virgin.shorten(letter.id)
     assert short is not None
     assert (short.id, short.record.topic, short.record.key, short.record.value) == (
         letter.id,
@@ -172,16 +172,16 @@ def test_a_dead_letter_is_shortened_once_and_its_bytes_stay(ledger: Ledger) -> N
     )
     assert short.record.headers[:-1] == letter.record.headers
     assert b"they stand in the ledger" in dict(short.record.headers)["shortened"]
-    assert ledger.pending() == [short, fact], "it is published with the same bytes by whoever comes later"
-    assert (ledger.shorten(letter.id), ledger.shorten(fact.id), ledger.shorten(10**6)) == (None, None, None)
-    with ledger.begin() as tx:
+    assert virgin.pending() == [short, fact], "it is published with the same bytes by whoever comes later"
+    assert (virgin.shorten(letter.id), virgin.shorten(fact.id), virgin.shorten(10**6)) == (None, None, None)
+    with virgin.begin() as tx:
         _, kept = tx.open_dead(1) or (None, b"")
     assert kept == b"x" * 1_000
 
 
-def test_an_outbox_from_before_signs_of_life_is_found_too(address: str) -> None:
+def test_an_outbox_from_before_signs_of_life_is_found_too(emptied: str) -> None:
     """What stood in the outbox when the table came is somebody's: see migration 0002."""
-    engine = _engine(address, None)
+    engine = _engine(emptied, None)
     with engine.begin() as conn:
         conn.execute(sa.text("DROP TABLE writers"))
         row = {"writer": "intake", "event_id": "e", "topic": "t", "key": b"k", "value": b"v", "headers": b"[]"}
@@ -189,7 +189,7 @@ def test_an_outbox_from_before_signs_of_life_is_found_too(address: str) -> None:
         conn.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
     _rerun_0002(engine)
     engine.dispose()
-    ledger = open_ledger(address, tools(), "test")
+    ledger = open_ledger(emptied, tools(), "test")
     assert ledger.writers() == [Writer("intake", 0, True)]
     ledger.close()
 

@@ -37,6 +37,8 @@ ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 NOW = datetime(2026, 3, 12, 9, 0, tzinfo=ZONE)
 KEY = b"k" * 32
 FORM_KEY = Fernet.generate_key()
+WORDS = functools.cache(wording.page_words)
+LIBRARY = functools.cache(wording.library)
 
 
 def about(ending: str = "result_returned") -> About:
@@ -317,7 +319,7 @@ def parts(folder: Path, ledger: MemoryLedger, log: MemoryLog, clock: HandClock, 
         spool=Spool(folder / "spool", "worker-1"),
         clock=clock,
         office=wording.office(),
-        library=wording.library(),
+        library=LIBRARY(),
         form_keys=[FORM_KEY],
         new_nonce=lambda: f"nonce-{next(nonces)}",
         monotonic=lambda: monotonic[0],
@@ -325,10 +327,6 @@ def parts(folder: Path, ledger: MemoryLedger, log: MemoryLog, clock: HandClock, 
         receipts={"twilio": twilio_like()},
         dossier_codes=lambda typed: [f"desk:{typed.upper()}", f"portal:{typed.upper()}"],
     )
-
-
-WORDS = functools.cache(wording.page_words)
-LIBRARY = functools.cache(wording.library)
 
 
 def replying(spool: Spool, records: Records, log: MemoryLog, clock: HandClock, counters: CollectorRegistry) -> Replying:
