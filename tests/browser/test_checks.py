@@ -14,6 +14,8 @@ from tests.browser.checks import SUNNY, axe, contrast, keyboard_walk, not_sidewa
 from tests.browser.citizen import NARROW, PHONE, Citizen, Screen, visiting
 from tests.browser.office import Office
 
+pytestmark = pytest.mark.thorough
+
 GOOD = '<html lang="vi"><title>a</title><main><h1>Tiêu đề</h1>{}</main></html>'
 RING = "<style>:focus-visible {{ outline: 3px solid #00594a }}</style>"
 

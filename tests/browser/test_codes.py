@@ -25,6 +25,8 @@ from tests.survey.twins import HandClock, MemoryLedger, MemoryLog, parts
 from web.assembly import server
 from web.pages import texts
 
+pytestmark = pytest.mark.thorough
+
 Words = dict[str, dict[str, Any]]
 both_languages = pytest.mark.parametrize("lang", LANGUAGES)
 everybody = pytest.mark.parametrize(
@@ -144,6 +146,7 @@ def _looked_for(citizen: Citizen, words: Words, code: str) -> None:
     citizen.press(said["look"])
 
 
+@pytest.mark.thorough
 @everybody
 def test_ones_own_line_of_the_draw(visit: Visit, words: Words, drawn: tuple[str, Drawn], lang: str, js: bool) -> None:
     said, citizen = words[lang]["draw"], visit(drawn[0], lang=lang, js=js)

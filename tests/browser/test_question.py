@@ -25,6 +25,9 @@ MOST_REQUESTS: Final = 4
 both_languages = pytest.mark.parametrize("lang", LANGUAGES)
 both_ways = pytest.mark.parametrize("js", [True, False], ids=["js", "nojs"])
 everybody = pytest.mark.parametrize(("lang", "js"), [("vi", True), ("en", False)], ids=["vi-js", "en-nojs"])
+looked_at = pytest.mark.parametrize(
+    ("lang", "js"), [("vi", True), pytest.param("en", False, marks=pytest.mark.thorough)], ids=["vi-js", "en-nojs"]
+)
 
 
 def reach(citizen: Citizen, words: Words, asked: Words, code: str) -> None:
@@ -113,7 +116,7 @@ def test_on_a_shared_phone_it_was_not_me(visit: Visit, site: Office, words: Word
     assert told(site, slip) == []
 
 
-@everybody
+@looked_at
 def test_every_state_can_be_seen_read_and_reached(visit: Visit, site: Office, words: Words, asked: Words, lang: str, js: bool) -> None:
     said, about = words[lang], asked[lang]
     citizen = visit(lang=lang, js=js)
@@ -145,18 +148,18 @@ def test_by_keyboard_alone(visit: Visit, site: Office, words: Words, asked: Word
     keys = citizen.page.keyboard
     citizen.open(f"/{slip.code}")
     for key in ("Tab", "Enter", "Tab", "Enter"):  # past the head, to the first choice, take it
-        keys.press(key)
+        keys.press(key, delay=40)
     citizen.at(asked[lang]["Q0"]["text"])
     for key in ("Tab", "Enter", "Tab", "ArrowDown"):
-        keys.press(key)
+        keys.press(key, delay=40)
     assert citizen.chosen(SCALE[lang][1])
-    keys.press("Enter")
+    keys.press("Enter", delay=40)
     citizen.at(asked[lang]["Q7"]["text"])
     names = [stop.said for stop in keyboard_walk(citizen.page)]
     assert names.index(f'button "{said["onward"]}"') < names.index(f'button "{said["finish"]}"')
     citizen.option(asked[lang]["Q7"]["options"]["slow"]).focus()
-    keys.press("Space")
-    keys.press("Enter")
+    keys.press("Space", delay=40)
+    keys.press("Enter", delay=40)
     citizen.at(asked[lang]["Q1"]["text"])
     assert told(site, slip) == [{"Q0": 2}, {"Q7": ["slow"]}]
 
@@ -275,7 +278,7 @@ def test_a_refused_dossier_is_asked_about_in_its_own_words(
 # --- afterwards
 
 
-@everybody
+@looked_at
 def test_already_answered_never_shows_the_answer_and_goes_on_or_begins_again(
     visit: Visit, site: Office, words: Words, asked: Words, lang: str, js: bool
 ) -> None:

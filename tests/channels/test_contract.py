@@ -271,6 +271,7 @@ def test_twenty_at_once_are_accepted_once_each(adapter: Adapter, process: Carrie
     assert [to.count(message.to) for message in messages] == [1] * 100
 
 
+@pytest.mark.thorough
 def test_sending_takes_no_longer_than_its_time_with_every_place_taken(adapter: Adapter, process: CarrierProcess) -> None:
     messages = [adapter.message() for _ in range(24)]
     process.order({"kind": "timeout_before", "count": None, "seconds": 120, "match": {"channel": adapter.channel}})

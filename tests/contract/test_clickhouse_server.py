@@ -111,6 +111,7 @@ def acceptance(settings: Settings, *arguments: str) -> tuple[int, str]:
     return ran.returncode, ran.stdout or ran.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.stack
 def test_what_is_away_is_told_and_the_rest_is_examined_all_the_same(tmp_path: Path) -> None:
     away = Settings(clickhouse_url="http://127.0.0.1:9", kafka="127.0.0.1:9", ledger=f"sqlite:///{tmp_path / 'ledger.db'}")

@@ -225,6 +225,7 @@ def test_the_daily_mail_goes_to_the_office_at_half_past_seven(town: Town) -> Non
         assert mails(town, to, "hailong 2/3/2026") == []
 
 
+@pytest.mark.thorough
 def test_the_acceptance_holds_on_a_stack_that_works(town: Town) -> None:
     steps = town.json("doctor", "--acceptance")
     assert [step for step in steps if not step["ok"]] == []

@@ -134,6 +134,7 @@ def until_published(publisher: KafkaPublisher, batch: list[Record], seconds: flo
             time.sleep(min(away.after, 0.5))
 
 
+@pytest.mark.thorough
 def test_the_synchronous_publisher_outlives_the_broker_and_repeats_what_was_not_acknowledged(broker: RealBroker) -> None:
     before = threading.active_count()
     publisher = KafkaPublisher(broker.node.address, timeout_s=3)
@@ -182,6 +183,7 @@ def test_a_record_the_broker_never_takes_is_not_tried_for_ever(broker: RealBroke
     publisher.close()
 
 
+@pytest.mark.thorough
 def test_without_a_broker_a_request_waits_seconds_and_no_thread_is_left() -> None:
     before = threading.active_count()
     publisher = KafkaPublisher("127.0.0.1:1", timeout_s=1)
@@ -194,6 +196,7 @@ def test_without_a_broker_a_request_waits_seconds_and_no_thread_is_left() -> Non
     wait_for_threads(before)
 
 
+@pytest.mark.thorough
 def test_the_asynchronous_publisher_writes_once_what_timed_out_and_was_repeated(broker: RealBroker) -> None:
     async def story() -> None:
         publisher = AioPublisher(broker.node.address, timeout_s=2)
@@ -215,6 +218,7 @@ def test_the_asynchronous_publisher_writes_once_what_timed_out_and_was_repeated(
     assert Counter(broker.values()) == Counter(values(0, 70))
 
 
+@pytest.mark.thorough
 def test_what_the_broker_acknowledged_between_two_tries_is_not_written_again(broker: RealBroker) -> None:
     async def story() -> None:
         publisher = AioPublisher(broker.node.address, timeout_s=1)
@@ -245,6 +249,7 @@ async def until_acknowledged(publisher: AioPublisher, batch: list[Record]) -> No
     raise AssertionError("not acknowledged within a minute")
 
 
+@pytest.mark.thorough
 def test_a_producer_that_is_dropped_writes_nothing_of_what_it_held(broker: RealBroker) -> None:
     async def story() -> None:
         publisher = AioPublisher(broker.node.address, timeout_s=1)

@@ -66,6 +66,7 @@ async def make_topic(kafka: str, topic: str, partitions: int = 1) -> None:
         await admin.close()
 
 
+@pytest.mark.thorough
 def test_the_broker_keeps_its_data_over_kill_9_and_over_a_stop_also_on_other_ports(tmp_path: Path, port_base: int) -> None:
     facts = [f"fact {n}".encode() for n in range(100)]
 

@@ -138,6 +138,7 @@ asyncio.run(run())
     assert eventually(lambda: not any(alive(pid) for pid in pids), 3), "a child outlived its supervisor"
 
 
+@pytest.mark.thorough
 def test_stopping_ends_within_ten_seconds_even_deaf_children_the_last_started_first(tmp_path: Path) -> None:
     goodbye = f"""
 import signal, sys, time

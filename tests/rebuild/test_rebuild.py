@@ -135,6 +135,7 @@ def test_nothing_is_left_behind(house: House) -> None:
     assert house.sql("SELECT name FROM system.databases WHERE name LIKE 'hailong_rebuild%'") == []
 
 
+@pytest.mark.thorough
 def test_a_log_that_grows_meanwhile_changes_nothing(house: House) -> None:
     last = house.sql("SELECT max(seq) FROM counted")[0][0]
     days = [encode(a_counted_day(seq, START.replace(day=20)), START) for seq in range(last + 1, last + 1001)]
@@ -171,6 +172,7 @@ def test_a_rebuild_stops_at_the_version_it_was_told(house: House) -> None:
         drop_scratch(there)
 
 
+@pytest.mark.thorough
 def test_a_fact_that_was_judged_otherwise_is_found(house: House) -> None:
     settings = house.stack.settings
     rebuilt, _ = house.do(examine(settings))
@@ -186,6 +188,7 @@ def test_a_fact_that_was_judged_otherwise_is_found(house: House) -> None:
     assert kinds(found) == {"alerts in the ledger", "alerts and cases in the log", "judge's state"}
 
 
+@pytest.mark.thorough
 def test_a_row_that_is_missing_is_found(house: House) -> None:
     house.sql("DELETE FROM closed WHERE event_id = (SELECT event_id FROM closed WHERE handling_unit = 'C02' AND _offset > 20 LIMIT 1)")
     found = house.do(check(house.stack.settings))
@@ -195,6 +198,7 @@ def test_a_row_that_is_missing_is_found(house: House) -> None:
     assert any(d.kind == "figures" and "unit C02, month 2026-03" in d.where for d in found)
 
 
+@pytest.mark.thorough
 def test_a_counted_record_stored_twice_is_found(house: House) -> None:
     house.sql("INSERT INTO counted SELECT * FROM counted WHERE seq = 60")
     found = house.do(check(house.stack.settings))

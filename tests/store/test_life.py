@@ -124,6 +124,7 @@ def test_it_does_not_listen_to_the_world_without_a_password(tmp_path: Path, refu
     assert (code, "Add --password-file" in said) == (2, True)
 
 
+@pytest.mark.thorough
 def test_it_ends_when_its_engine_is_broken(tmp_path: Path, start_store: Callable[..., Any]) -> None:
     store = start_store(tmp_path / "data")
     shutil.rmtree(tmp_path / "data")
