@@ -21,6 +21,7 @@ from hailong.domain.access import Role
 from hailong.domain.papers import AGAIN_SHARE, LARGEST, SCAN_DAYS, kind_of
 from hailong.domain.scoring import wilson
 from hailong.ports import Invalid, SlotForAnswer
+from web.assembly import by_method
 from web.limits import Buckets
 from web.pages import Refused
 
@@ -44,7 +45,7 @@ class HelpPages:
 
     def routes(self) -> list[Route]:
         page = self._gate.page
-        paper = self._by_method(page(self.paper, PAPER_LOOKERS), page(self.enter, HELPS, files=1))
+        paper = by_method(page(self.paper, PAPER_LOOKERS), page(self.enter, HELPS, files=1))
         return [
             Route("/assist", page(self.assist, HELPS), methods=["GET", "POST"], name="assist"),
             Route("/assist/begin", page(self.begin, HELPS), methods=["POST"], name="assist-begin"),
@@ -52,14 +53,6 @@ class HelpPages:
             Route("/paper/again", page(self.waiting, HELPS), name="paper-again"),
             Route("/paper/again/{paper:int}", page(self.again, HELPS), methods=["GET", "POST"], name="paper-again-one"),
         ]  # fmt: skip
-
-    @staticmethod
-    def _by_method(show: Any, take: Any) -> Any:
-        async def answer(request: Request) -> Response:
-            response: Response = await (take if request.method == "POST" else show)(request)
-            return response
-
-        return answer
 
     # --- with somebody at the desk or on the telephone
 

@@ -1,7 +1,7 @@
 """Calls: once a day a random part of those who did not answer, or cannot be written to, is put on the list of people to be called.
 
 The number that decides is of the day on which hailong first heard of the dossier, like every other draw about it: it is the same on every
-later day, so a second look changes nothing, and nobody chooses. One row of the due table a day; the work is done in parts.
+later day, so a second look changes nothing, and nobody chooses. The work is done in parts (streams.every_day).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from hailong.domain import draw as lots
 from hailong.domain.calls import Calling, Candidate
 from hailong.domain.rulebook import Rules
 from hailong.ports import Clock, Transaction
+from streams.every_day import EveryDay
 from streams.guard import Outbox
 
 KIND: Final = "calls"
@@ -50,33 +51,14 @@ class Caller:
         lease_s: float = 300.0,
     ) -> None:
         self._outbox = outbox
-        self._clock = clock
-        self._real_now = real_now
         self._rules = rules
         self._draw = draw
         self._part = part
-        self._lease = timedelta(seconds=lease_s)
-        self._next: datetime | None = None
+        self._daily = EveryDay(KIND, AT, self._draw_day, outbox, clock, real_now, lease_s)
 
     async def round(self) -> int:
         """Draw when the day's moment has come; how many were put on the list. Raises Retryable: what is not done is taken up again."""
-        now, real = self._clock.now(), self._real_now()
-        if self._next is not None and now < self._next:
-            return 0
-        planned = _next(now)
-        added = 0
-        if self._next is None or await self._outbox.anything_due([KIND], now, real):
-            rows, _ = await self._outbox.write(lambda tx: self._take(tx, planned, now, real))
-            if rows:
-                added = await self._draw_day(now)
-                await self._outbox.write(lambda tx: tx.finish_due(rows))
-        waits = await self._outbox.anything_due([KIND], now, real + 2 * self._lease)
-        self._next = now if waits else planned  # another process is at it: look again, should it die
-        return added
-
-    def _take(self, tx: Transaction, planned: datetime, now: datetime, real: datetime) -> list[int]:
-        tx.schedule(KIND, planned.date().isoformat(), planned)
-        return [row.id for row in tx.take_due([KIND], now, real, real + self._lease, 100)]
+        return await self._daily.round()
 
     async def _draw_day(self, now: datetime) -> int:
         while (await self._outbox.write(lambda tx: cast(CallLedger, tx).clear_calls(now, self._part)))[0]:
@@ -98,8 +80,3 @@ class Caller:
         drawn = [one for one in found if self._draw(one.heard_on, one.dossier_ref, lots.CALL) < calling.share]
         added = ledger.add_calls(drawn, calling, day, now, rules.cap_days)
         return added, found[-1].dossier_ref if len(found) == self._part else None
-
-
-def _next(now: datetime) -> datetime:
-    today = datetime.combine(now.date(), AT, now.tzinfo)
-    return today if today > now else today + timedelta(days=1)

@@ -1,19 +1,19 @@
 """Erasing: once a day what must be gone is erased, and the keys of past months that nothing lies under any more are discarded.
 
-One row of the due table a day, however much there is; the work is done in parts of their own transactions, and a process that dies in
-between is followed by the next one.
+The work is done in parts of their own transactions (streams.every_day).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
 from hailong.ports import Clock, Transaction
+from streams.every_day import EveryDay
 from streams.guard import Outbox
 
 log = structlog.get_logger("erasing")
@@ -43,32 +43,13 @@ class Eraser:
         self, outbox: Outbox, clock: Clock, real_now: Callable[[], datetime], keys: MonthKeys, part: int = PART, lease_s: float = 300.0
     ) -> None:
         self._outbox = outbox
-        self._clock = clock
-        self._real_now = real_now
         self._keys = keys
         self._part = part
-        self._lease = timedelta(seconds=lease_s)
-        self._next: datetime | None = None
+        self._daily = EveryDay(KIND, AT, self._erase, outbox, clock, real_now, lease_s)
 
     async def round(self) -> int:
         """Erase when the day's moment has come; how much was done. Raises Retryable: what is not done is taken up again."""
-        now, real = self._clock.now(), self._real_now()
-        if self._next is not None and now < self._next:
-            return 0
-        planned = _next(now)
-        done = 0
-        if self._next is None or await self._outbox.anything_due([KIND], now, real):
-            rows, _ = await self._outbox.write(lambda tx: self._take(tx, planned, now, real))
-            if rows:
-                done = await self._erase(now)
-                await self._outbox.write(lambda tx: tx.finish_due(rows))
-        waits = await self._outbox.anything_due([KIND], now, real + 2 * self._lease)
-        self._next = now if waits else planned  # another process is at it: look again, should it die
-        return done
-
-    def _take(self, tx: Transaction, planned: datetime, now: datetime, real: datetime) -> list[int]:
-        tx.schedule(KIND, planned.date().isoformat(), planned)
-        return [row.id for row in tx.take_due([KIND], now, real, real + self._lease, 100)]
+        return await self._daily.round()
 
     async def _erase(self, now: datetime) -> int:
         day, done = now.date(), 0
@@ -92,8 +73,3 @@ class Eraser:
 
 def _note(month: str, day: date, tx: Transaction) -> None:
     tx.note_key_discarded(month, day)
-
-
-def _next(now: datetime) -> datetime:
-    today = datetime.combine(now.date(), AT, now.tzinfo)
-    return today if today > now else today + timedelta(days=1)

@@ -28,6 +28,7 @@ from surveys.guessing import Guard
 from surveys.records import Records
 from surveys.showing import Showing
 from surveys.wording import Office
+from web.assembly import by_method
 from web.limits import Buckets, TokenBucket, network
 
 PAGE: Final = PurePosixPath("/code")
@@ -90,12 +91,9 @@ class Entering:
     def routes(self) -> list[Route]:
         """Its addresses; before those that take any first word for a code."""
         return [
-            Route(str(PAGE), self._by_method, methods=["GET", "POST"], name="enter"),
+            Route(str(PAGE), by_method(self.show, self.take), methods=["GET", "POST"], name="enter"),
             Route(str(SLIPS / "{slip}"), self.show_slip, name="slip"),
         ]
-
-    async def _by_method(self, request: Request) -> Response:
-        return await (self.take if request.method == "POST" else self.show)(request)
 
     async def show(self, request: Request) -> Response:
         """``GET /code``."""
@@ -191,10 +189,7 @@ class Feedback:
 
     def routes(self) -> list[Route]:
         """Its address."""
-        return [Route(str(FEEDBACK), self._by_method, methods=["GET", "POST"], name="feedback")]
-
-    async def _by_method(self, request: Request) -> Response:
-        return await (self.take if request.method == "POST" else self.show)(request)
+        return [Route(str(FEEDBACK), by_method(self.show, self.take), methods=["GET", "POST"], name="feedback")]
 
     async def show(self, request: Request) -> Response:
         """``GET /feedback``."""

@@ -27,6 +27,7 @@ from surveys.records import Records
 from surveys.showing import Showing
 from surveys.wording import Office
 from web import language
+from web.assembly import by_method
 from web.limits import Buckets
 from web.pages import DEFAULT
 
@@ -92,15 +93,9 @@ class Kiosk:
     def routes(self) -> list[Route]:
         """Its addresses; before those that take any first word for a code."""
         return [
-            Route(PAGE, self._by_method, methods=["GET", "POST"], name="kiosk"),
-            Route(f"{ENROL}/{{token}}", self._enrol_by_method, methods=["GET", "POST"], name="enrol"),
+            Route(PAGE, by_method(self.show, self.take), methods=["GET", "POST"], name="kiosk"),
+            Route(f"{ENROL}/{{token}}", by_method(self.show_enrol, self.enrol), methods=["GET", "POST"], name="enrol"),
         ]
-
-    async def _by_method(self, request: Request) -> Response:
-        return await (self.take if request.method == "POST" else self.show)(request)
-
-    async def _enrol_by_method(self, request: Request) -> Response:
-        return await (self.enrol if request.method == "POST" else self.show_enrol)(request)
 
     # --- the device
 

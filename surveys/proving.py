@@ -22,6 +22,7 @@ from surveys.guessing import Guard
 from surveys.records import Records
 from surveys.showing import Showing
 from surveys.wording import Office
+from web.assembly import by_method
 
 PAGE: Final = PurePosixPath("/receipt")
 ERASE, SURE = "erase", "sure"
@@ -43,10 +44,7 @@ class Proving:
 
     def routes(self) -> list[Route]:
         """Its address."""
-        return [Route(str(PAGE), self._by_method, methods=["GET", "POST"], name="receipt")]
-
-    async def _by_method(self, request: Request) -> Response:
-        return await (self.take if request.method == "POST" else self.show)(request)
+        return [Route(str(PAGE), by_method(self.show, self.take), methods=["GET", "POST"], name="receipt")]
 
     async def show(self, request: Request) -> Response:
         """``GET /receipt``."""

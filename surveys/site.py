@@ -40,11 +40,9 @@ from surveys.stopping import Stopping
 from surveys.submitting import Submitting
 from surveys.verifying import PAGE, REPORT, Verifying
 from surveys.wording import TEXTS, Library, Office
-from web.assembly import assemble
+from web.assembly import assemble, by_method
 from web.headers import Policy
 from web.health import Check
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def _verify(parts: Parts, records: Records, showing: Showing, guard: Guard) -> l
         return []
     page = Verifying(parts.sent, parts.fakes, records, showing, parts.office, guard, parts.clock, parts.monotonic, parts.counters)
     return [
-        Route(str(PAGE), _by_method(page.show, page.take), methods=["GET", "POST"], name="verify"),
+        Route(str(PAGE), by_method(page.show, page.take), methods=["GET", "POST"], name="verify"),
         Route(str(REPORT), page.report, methods=["POST"], name="report"),
     ]
 
@@ -210,19 +208,10 @@ def _routes(asking: Asking, entering: Entering, stopping: Stopping, receipts: Re
         Route("/accessibility", accessibility, name="accessibility"),
         Route("/receipts/zns", ratings.take, methods=["POST"], name="ratings"),
         Route("/receipts/{provider}", receipts.take, methods=["POST"], name="receipts"),
-        Route("/{code}", _by_method(show, asking.take), methods=["GET", "POST"], name="ask"),
+        Route("/{code}", by_method(show, asking.take), methods=["GET", "POST"], name="ask"),
         Route("/{code}/next", asking.show_next, name="next"),
         Route("/{code}/thanks", asking.thank, name="thanks"),
-        Route("/{code}/stop", _by_method(stopping.show, stopping.take), methods=["GET", "POST"], name="stop"),
-        Route("/{code}/start", _by_method(stopping.show_start, stopping.start), methods=["GET", "POST"], name="start"),
+        Route("/{code}/stop", by_method(stopping.show, stopping.take), methods=["GET", "POST"], name="stop"),
+        Route("/{code}/start", by_method(stopping.show_start, stopping.start), methods=["GET", "POST"], name="start"),
         Route("/{code}/why", why, name="why"),
     ]
-
-
-def _by_method(show: Endpoint, take: Endpoint) -> Endpoint:
-    """One address, so that a 405 names every method it has."""
-
-    async def answer(request: Request) -> Response:
-        return await (take if request.method == "POST" else show)(request)
-
-    return answer

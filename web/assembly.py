@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -76,3 +76,15 @@ def server(app: Starlette, host: str, port: int) -> uvicorn.Config:
         timeout_graceful_shutdown=8,
         lifespan="on",
     )
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def by_method(show: Endpoint, take: Endpoint) -> Endpoint:
+    """One address for GET and POST, so that a 405 names every method it has."""
+
+    async def answer(request: Request) -> Response:
+        return await (take if request.method == "POST" else show)(request)
+
+    return answer
