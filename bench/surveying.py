@@ -20,8 +20,8 @@ from bench.room import PORTS, Room, lines_of, room
 from hailong.domain import links
 from hailong.events import About, Record, SurveyAnswered, encode
 from ops.local.ports import Ports
-from surveys.asking import FIELD
-from surveys.form_state import FormState, Sealer
+from surveys.answers.asking import FIELD
+from surveys.answers.form_state import FormState, Sealer
 from surveys.wording import library
 
 N: Final = 4_000

@@ -24,9 +24,9 @@ from ops.wiring import Wiring
 from sinks.ledger import Ledger
 from sinks.ledger.drawing import by_code, by_refs, sources
 from streams.calling import calling_of
-from surveys.asking import INSIDE
-from surveys.form_state import FormState, Sealer
-from surveys.submitting import FACT_LANGUAGES, identity
+from surveys.answers.asking import INSIDE
+from surveys.answers.form_state import FormState, Sealer
+from surveys.answers.submitting import FACT_LANGUAGES, identity
 from surveys.wording import Library, library, office
 from web.pages import DEFAULT, LANGUAGES
 

@@ -28,7 +28,7 @@ from sinks.clickhouse.drawing import Draws, Place
 from sinks.ledger import Ledger
 from sinks.ledger import drawing as records
 from streams.deciding import UNIT_DAYS
-from surveys.drawing import DrawFound
+from surveys.doors.drawing import DrawFound
 
 SHOWN_DAYS: Final = 62
 """So many days stand on the public page."""
@@ -166,7 +166,7 @@ async def _stamp(consumer: Any, place: Place) -> Stamp:
 
 
 class PublicDraw:
-    """surveys.drawing.DrawBook over ledger and ClickHouse, which is first asked when somebody looks. Raises Retryable, Permanent."""
+    """surveys.doors.drawing.DrawBook over ledger and ClickHouse, which is first asked when somebody looks. Raises Retryable, Permanent."""
 
     def __init__(self, wiring: Wiring, ledger: Ledger) -> None:
         self._wiring = wiring

@@ -16,7 +16,7 @@ _GAPS: Final = re.compile(r"\s+")
 
 
 class DossierRefs:
-    """surveys.entering.DossierCodes over the ledger. ``monotonic``: seconds of real time."""
+    """surveys.doors.entering.DossierCodes over the ledger. ``monotonic``: seconds of real time."""
 
     def __init__(self, ledger: Ledger, keyed: Keyed, monotonic: Callable[[], float]) -> None:
         self._ledger = ledger

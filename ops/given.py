@@ -12,7 +12,7 @@ from hailong.events import MessageChannel, Purpose
 from hailong.ports import Invalid
 from hailong.settings import SettingError, Settings
 from ops.wiring import Wiring
-from surveys.templates import Template
+from surveys.messages.templates import Template
 
 _VIETNAMESE: Final = ("vi-plain", "vi")
 """What everybody gets whose own language has no text."""

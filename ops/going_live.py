@@ -29,7 +29,7 @@ from ops.reaching import TWILIO, simulated, tries
 from ops.wiring import Wiring
 from sinks.ledger import Ledger, LedgerReader
 from sinks.ledger.going import place_of
-from surveys.templates import Template
+from surveys.messages.templates import Template
 
 BACKUP_WITHIN: Final = timedelta(days=31)
 TEST_WITHIN: Final = timedelta(days=31)

@@ -17,7 +17,7 @@ def secret_hash(secret: str) -> str:
 
 
 class KioskBook:
-    """surveys.kiosk.Devices on the ledger. Synchronous; every method raises Retryable when the ledger is away."""
+    """surveys.doors.kiosk.Devices on the ledger. Synchronous; every method raises Retryable when the ledger is away."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -10,8 +10,8 @@ import msgspec
 
 from hailong.events import MessageChannel
 from ops.wiring import Wiring
-from surveys.previewing import Setting, previews
-from surveys.texts import Texts
+from surveys.messages.previewing import Setting, previews
+from surveys.messages.texts import Texts
 from surveys.wording import Office
 
 MARK: Final = "TEST"

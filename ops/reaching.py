@@ -27,7 +27,7 @@ from hailong.settings import SettingError, Settings
 from ops.carrier import outcomes
 from ops.carrier.records import PlannedStep
 from surveys.channels.sms_twilio import PERMANENT
-from surveys.pricing import segments
+from surveys.messages.pricing import segments
 
 TWILIO, SMTP, ZNS, PRINT = "twilio", "smtp", "zns", "print"
 ABROAD: Final = frozenset({TWILIO})

@@ -41,11 +41,11 @@ from producers.desk import Desk
 from producers.intake import build_intake, load_keys
 from sinks.clickhouse.queries import ClickHouseFigures
 from sinks.ledger.fakes import FakeBook, SentBook
+from surveys.answers.spool import Spool
 from surveys.channels.sms_twilio import parse_callback, verify_callback
 from surveys.channels.zns_events import ZnsEvents
-from surveys.receipts import ReceiptDoor
+from surveys.inbound.receipts import ReceiptDoor
 from surveys.site import Parts, build_site
-from surveys.spool import Spool
 from surveys.wording import library, office
 from web.assembly import server
 from web.health import Check

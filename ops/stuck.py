@@ -10,7 +10,7 @@ from typing import Final
 
 from dashboard.operations import State, words
 from sinks.ledger import LedgerReader
-from surveys.spool import spooled
+from surveys.answers.spool import spooled
 
 NO_HARM_BELOW: Final[Mapping[str, int]] = {"outbox": 1000, "judge": 1000}
 """States that everything passes through: only so many at once mean that something stands still. Of every other state, one is too many."""

@@ -16,7 +16,6 @@ from hailong.ports import Channel, Claimed, Invalid, OutgoingMessage, Permanent,
 from hailong.settings import SettingError, Settings
 from ops.clock import real_now
 from ops.reaching import PRINT, SMTP, TWILIO, ZNS, Gate, Gated, guest_list, reach_of, simulated
-from surveys import pricing, templates
 from surveys.channels import zns as zalo
 from surveys.channels.gateway import GatewaySms
 from surveys.channels.gateway_file import Gateway
@@ -24,7 +23,8 @@ from surveys.channels.gateway_file import load as load_gateway
 from surveys.channels.mail_smtp import Relay, SmtpMail
 from surveys.channels.printed import PrintedSlips
 from surveys.channels.sms_twilio import API, TwilioSms
-from surveys.texts import OfficersKind, Texts
+from surveys.messages import pricing, templates
+from surveys.messages.texts import OfficersKind, Texts
 from surveys.wording import office
 
 PRICES: Final = Path(__file__).parent / "rules" / "prices.toml"

@@ -34,7 +34,7 @@ from producers.publisher import AioPublisher, KafkaPublisher
 from sinks.clickhouse.connection import connect
 from sinks.ledger import Ledger, Tools, Vault, open_ledger
 from streams.deciding import Office
-from surveys.texts import Texts
+from surveys.messages.texts import Texts
 
 RULES: Final = Path(__file__).parent / "rules" / "rules.toml"
 _ALWAYS: Final = Hours(time.min, time.max, frozenset(range(7)), holidays=False)

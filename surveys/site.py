@@ -16,29 +16,29 @@ from starlette.routing import Route
 from hailong.domain import links, slips
 from hailong.ports import AsyncPublisher, Clock, FakeReports, SentMessages
 from hailong.settings import Settings
-from surveys.asking import Asking
+from surveys.answers.asking import Asking
+from surveys.answers.form_state import Sealer
+from surveys.answers.keeping import Keeper
+from surveys.answers.pressure import Pressure
+from surveys.answers.showing import Showing
+from surveys.answers.spool import Spool
+from surveys.answers.submitting import Submitting
 from surveys.channels.gateway_file import Gateway
-from surveys.coming import Coming
-from surveys.drawing import DrawBook, Drawing
-from surveys.entering import DossierCodes, Entering, Feedback, guards
-from surveys.form_state import Sealer
-from surveys.gateway_doors import GatewayDoors
+from surveys.doors.coming import Coming
+from surveys.doors.drawing import DrawBook, Drawing
+from surveys.doors.entering import DossierCodes, Entering, Feedback, guards
+from surveys.doors.kiosk import Devices, Kiosk
+from surveys.doors.proving import Proving
+from surveys.doors.stopping import Stopping
+from surveys.doors.verifying import PAGE, REPORT, Verifying
 from surveys.guessing import Guard
-from surveys.keeping import Keeper
-from surveys.kiosk import Devices, Kiosk
+from surveys.inbound.gateway_doors import GatewayDoors
+from surveys.inbound.ratings import EventDoor, Ratings
+from surveys.inbound.receipts import ReceiptDoor, Receipts
+from surveys.inbound.replying import Replying, StopNumber
 from surveys.outbox import Outbox
-from surveys.pressure import Pressure
-from surveys.proving import Proving
-from surveys.ratings import EventDoor, Ratings
-from surveys.receipts import ReceiptDoor, Receipts
 from surveys.records import Records, SiteLedger
-from surveys.replying import Replying, StopNumber
 from surveys.serving import Serving
-from surveys.showing import Showing
-from surveys.spool import Spool
-from surveys.stopping import Stopping
-from surveys.submitting import Submitting
-from surveys.verifying import PAGE, REPORT, Verifying
 from surveys.wording import TEXTS, Library, Office
 from web.assembly import assemble, by_method
 from web.headers import Policy

@@ -26,7 +26,7 @@ from ops.cli.tables import print_table
 from ops.drawing import PublicDraw, Redrawn, log_stamps, redrawn
 from ops.local.refusal import Refusal
 from sinks.clickhouse.drawing import Draws
-from surveys.drawing import as_csv
+from surveys.doors.drawing import as_csv
 
 SHOWN: Final = 30
 """Differences printed; --json gives all."""

@@ -22,8 +22,8 @@ from ops.local.refusal import Refusal
 from ops.people import known_login
 from ops.reaching import guests, normal
 from sinks.ledger.going import Trial
-from surveys.previewing import Setting, sample_url
-from surveys.texts import Texts
+from surveys.messages.previewing import Setting, sample_url
+from surveys.messages.texts import Texts
 from surveys.wording import office
 
 _BEGINS_WITH: Final = {"zns": "HAILONG_ZNS_APP_ID", "print": "HAILONG_PRINT_DIR"}

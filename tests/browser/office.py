@@ -30,7 +30,7 @@ from ops.keys import BYTES, NAMES, Keys
 from ops.wiring import Wiring
 from sinks.ledger import Ledger, Tools, Vault, migrate, open_ledger
 from sinks.ledger import schema as t
-from surveys.spool import spooled
+from surveys.answers.spool import spooled
 from tests.contract.build import answered, closed
 
 ROOT: Final = Path(__file__).resolve().parents[2]

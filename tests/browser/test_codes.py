@@ -14,7 +14,7 @@ import uvicorn
 from hailong.domain import links
 from hailong.domain.draw_published import Line, PublishedSeed, line_id
 from hailong.ports import Retryable
-from surveys.drawing import DrawFound
+from surveys.doors.drawing import DrawFound
 from surveys.site import build_site
 from surveys.wording import office
 from tests.browser.checks import look

@@ -19,7 +19,7 @@ from hailong.domain.people import Keyed
 from hailong.domain.rulebook import Rules
 from ops.doors import OfficeDoors
 from streams.calling import calling_of
-from surveys.form_state import FormState, Sealer
+from surveys.answers.form_state import FormState, Sealer
 from surveys.wording import library
 from tests.contract.build import act, answered, claim, decide, settle, take
 from tests.dashboard.room import START, Browser, People, Still

@@ -20,7 +20,7 @@ from ops.local.refusal import Refusal
 from ops.local.stack import Stack
 from ops.wiring import Wiring
 from sinks.ledger import migrate
-from surveys.templates import MESSAGES
+from surveys.messages.templates import MESSAGES
 from tests.local.test_cli import run
 
 DAY = date(2026, 3, 2)

@@ -30,7 +30,7 @@ from ops.local.refusal import Refusal
 from ops.wiring import Wiring
 from sinks.ledger import migrate
 from sinks.ledger.going import Trial
-from surveys import templates
+from surveys.messages import templates
 from surveys.site import build_site
 from tests.survey.twins import HandClock, MemoryLedger, MemoryLog, parts
 

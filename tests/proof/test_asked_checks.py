@@ -17,7 +17,7 @@ from ops.proof.evidence import Evidence, LogRecord, Message
 from ops.proof.fortnight import START, Act, Script, rulebook
 from ops.proof.population import Person, Sent
 from ops.ways import PRICES
-from surveys.pricing import prices
+from surveys.messages.pricing import prices
 
 NINE = datetime(2026, 2, 24, 9, tzinfo=LOCAL)
 _CODES = {"invitation": "ABCDEFGH234{}", "reminder": "ZYXWVUTS765{}"}

@@ -20,8 +20,8 @@ import uvicorn
 from hailong import telemetry
 from hailong.events import Record
 from hailong.ports import Retryable
+from surveys.answers.spool import Spool
 from surveys.site import build_site
-from surveys.spool import Spool
 from tests.survey.twins import HandClock, MemoryLedger, MemoryLog, parts, slot
 from web.assembly import server
 

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from hailong.events import Record
-from surveys.spool import Spool
+from surveys.answers.spool import Spool
 
 
 def record(worker: str, number: int) -> Record:

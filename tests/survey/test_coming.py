@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hailong.ports import Measure
-from surveys.coming import SHOWN
+from surveys.doors.coming import SHOWN
 from tests.survey.twins import CODE, Installation, opened, page_of, slot
 
 pytestmark = pytest.mark.anyio

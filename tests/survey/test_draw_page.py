@@ -16,7 +16,7 @@ import pytest
 
 from hailong.domain.draw_published import Line, PublishedSeed, line_id
 from hailong.ports import Permanent, Retryable
-from surveys.drawing import LOOKUPS_PER_HOUR, SHOWN_LINES, DrawFound
+from surveys.doors.drawing import LOOKUPS_PER_HOUR, SHOWN_LINES, DrawFound
 from surveys.site import build_site
 from tests.survey.twins import ZONE, HandClock, MemoryLedger, MemoryLog, page_of, parts
 

@@ -17,7 +17,7 @@ import structlog
 from hailong import telemetry
 from hailong.domain import slips
 from hailong.domain.doors import CODE_TRIES
-from surveys.entering import FEEDBACK_PER_MINUTE
+from surveys.doors.entering import FEEDBACK_PER_MINUTE
 from surveys.site import build_site
 from tests.survey.twins import (
     NOW,

@@ -21,11 +21,11 @@ from starlette.applications import Starlette
 
 from hailong.ports import Receipt, Retryable
 from sinks.ledger import Ledger, migrate, open_ledger
-from surveys.gateway_doors import GatewayDoors
+from surveys.answers.spool import Spool
+from surveys.inbound.gateway_doors import GatewayDoors
+from surveys.inbound.replying import StopNumber
 from surveys.records import Records
-from surveys.replying import StopNumber
 from surveys.site import build_site
-from surveys.spool import Spool
 from tests.channels.gateways import FORM, JSON, SECRET, described
 from tests.contract.build import act, tools
 from tests.survey.twins import NOW, HandClock, MemoryLedger, MemoryLog, parts, replying, slot

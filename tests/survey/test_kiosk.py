@@ -32,8 +32,8 @@ from ops.local.refusal import Refusal
 from ops.wiring import Wiring
 from sinks.ledger import Ledger, migrate
 from sinks.ledger.kiosks import KioskDevice
-from surveys.kiosk import OPENED, WRONG
-from surveys.showing import KIOSK_SLOW_S
+from surveys.answers.showing import KIOSK_SLOW_S
+from surveys.doors.kiosk import OPENED, WRONG
 from surveys.site import Parts, build_site
 from tests.browser import chromium
 from tests.contract.build import answered, closed

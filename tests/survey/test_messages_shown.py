@@ -30,9 +30,9 @@ from ops.cli import message
 from ops.ways import PRICES, Ways
 from surveys import wording
 from surveys.channels.gateway_file import Gateway, parse
-from surveys.previewing import SLIP_CODE, Setting
-from surveys.pricing import prices
-from surveys.texts import Texts
+from surveys.messages.previewing import SLIP_CODE, Setting
+from surveys.messages.pricing import prices
+from surveys.messages.texts import Texts
 from web.assembly import assemble
 from web.headers import Policy
 from web.pages import Pages, texts

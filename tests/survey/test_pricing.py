@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hailong.ports import Invalid
 from ops.ways import PRICES
-from surveys.pricing import PriceList, abroad, counted, prices, segments
+from surveys.messages.pricing import PriceList, abroad, counted, prices, segments
 
 ON = date(2026, 3, 12)
 # 3GPP TS 23.038 §6.2.1: the default alphabet by columns, without the escape; and its extension table, two septets each.

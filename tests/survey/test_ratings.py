@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from hailong.ports import Receipt
 from surveys.channels.zns_events import SIGNATURE_HEADER, ZnsEvents
-from surveys.ratings import HEADER
+from surveys.inbound.ratings import HEADER
 from surveys.site import build_site
 from tests.survey.twins import CODE, ENGLISH, NOW, OLD, UNKNOWN, HandClock, MemoryLedger, MemoryLog, about, parts, slot, until
 

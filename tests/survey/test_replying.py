@@ -24,11 +24,11 @@ from hailong.domain.replies import AskBack, NotOurs, Score, parse
 from hailong.ports import Retryable
 from sinks.ledger import Ledger, open_ledger, schema
 from surveys import wording
-from surveys.gateway_doors import GatewayDoors
-from surveys.pricing import counted
+from surveys.answers.spool import Spool
+from surveys.inbound.gateway_doors import GatewayDoors
+from surveys.inbound.replying import quotable, read, refuses
+from surveys.messages.pricing import counted
 from surveys.records import Records
-from surveys.replying import quotable, read, refuses
-from surveys.spool import Spool
 from tests.channels.gateways import FORM, JSON, SECRET, described
 from tests.contract.build import act, answered, decide, tools
 from tests.survey.test_gateway_doors import empty_ledger, signed

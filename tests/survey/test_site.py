@@ -12,8 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hailong.domain import links, receipts
-from surveys.keeping import Keeper
-from surveys.spool import Spool, spooled
+from surveys.answers.keeping import Keeper
+from surveys.answers.spool import Spool, spooled
 from tests.survey.spool_writer import record
 from tests.survey.twins import (
     CODE,
@@ -285,7 +285,7 @@ async def test_an_answer_stands_before_it_is_counted_and_while_the_log_is_away(s
 
 
 async def test_only_the_latest_answers_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surveys.keeping.REMEMBERED", 2)
+    monkeypatch.setattr("surveys.answers.keeping.REMEMBERED", 2)
     spool = Spool(tmp_path, "w")
     keeper = Keeper(MemoryLog(), spool, CollectorRegistry())
     for page in (1, 2, 1, 3):

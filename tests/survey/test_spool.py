@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hailong.events import Record
 from hailong.ports import Invalid, Permanent, Retryable
-from surveys.spool import MAGIC, Spool, frame, read, spooled
+from surveys.answers.spool import MAGIC, Spool, frame, read, spooled
 from tests.survey.spool_writer import record
 from tests.survey.twins import MemoryLog, until
 
@@ -174,7 +174,7 @@ def test_a_full_disk_thanks_nobody_and_loses_nothing(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from hailong.ports import Retryable\n"
-        "from surveys.spool import Spool; from tests.survey.spool_writer import record\n"
+        "from surveys.answers.spool import Spool; from tests.survey.spool_writer import record\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (2500, resource.RLIM_INFINITY))\n"
         "spool = Spool(Path(sys.argv[1]), 'w'); n = 0\n"
         "try:\n"

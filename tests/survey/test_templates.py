@@ -15,10 +15,11 @@ from jinja2.exceptions import SecurityError
 from hailong.domain import links
 from hailong.events import MessageChannel, Purpose
 from hailong.ports import Invalid
-from surveys import pricing, templates, wording
-from surveys.template_faults import LONGEST, PLACEHOLDERS
-from surveys.templates import Template, TemplateError, environment, load
-from surveys.texts import Rendered, Texts, quotable
+from surveys import wording
+from surveys.messages import pricing, templates
+from surveys.messages.template_faults import LONGEST, PLACEHOLDERS
+from surveys.messages.templates import Template, TemplateError, environment, load
+from surveys.messages.texts import Rendered, Texts, quotable
 from surveys.wording import Office
 
 ON = date(2026, 3, 12)

@@ -14,7 +14,7 @@ from hailong.domain import links
 from hailong.events import MessageChannel
 from hailong.ports import Invalid
 from surveys import wording
-from surveys.texts import OfficersKind, Rendered, Texts
+from surveys.messages.texts import OfficersKind, Rendered, Texts
 
 TEXTS = Texts(wording.office())
 URL = "https://ks.hoabinh.gov.vn/" + links.code(b"k" * 32, "s", "invitation", "sms")

@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry
 from hailong import telemetry
 from hailong.domain import links
 from hailong.ports import Retryable, SentMessage
+from surveys.doors.verifying import REPORTS_PER_MINUTE, text_hash
 from surveys.site import build_site
-from surveys.verifying import REPORTS_PER_MINUTE, text_hash
 from tests.survey.twins import CODE, NOW, HandClock, MemoryLedger, MemoryLog, page_of, parts
 
 pytestmark = pytest.mark.anyio

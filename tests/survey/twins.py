@@ -26,12 +26,12 @@ from hailong.events import About, ContactPreference, Record, SurveyAnswered, dec
 from hailong.ports import Measure, OptOut, PendingRecord, Receipt, ReceiptState, Retryable, SlotForAnswer
 from hailong.settings import Settings
 from surveys import wording
-from surveys.keeping import Keeper
-from surveys.receipts import ReceiptDoor
+from surveys.answers.keeping import Keeper
+from surveys.answers.spool import Spool
+from surveys.inbound.receipts import ReceiptDoor
+from surveys.inbound.replying import Replying
 from surveys.records import Records
-from surveys.replying import Replying
 from surveys.site import Parts, build_site
-from surveys.spool import Spool
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 NOW = datetime(2026, 3, 12, 9, 0, tzinfo=ZONE)

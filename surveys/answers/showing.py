@@ -18,12 +18,12 @@ from hailong.domain.questionnaire import NOT_APPLICABLE, Page, Question, Questio
 from hailong.domain.units import LOCAL
 from hailong.ports import Invalid
 from surveys import serving, speaking
-from surveys.form_state import FormState, Sealer
+from surveys.answers.form_state import FormState, Sealer
 from surveys.wording import CONTACT_DAYS, TEXTS, Office, page_words
 from web import language, numbers
 from web.pages import DEFAULT, Pages
 
-FOLDER: Final = Path(__file__).parent / "pages"
+FOLDER: Final = Path(__file__).parent.parent / "pages"
 AGAIN: Final = "again"
 """In the address of a form for whoever wants to answer again."""
 KIOSK_IDLE_S: Final = 20

@@ -18,9 +18,9 @@ from starlette.routing import Route
 from hailong.domain import links, receipts
 from hailong.domain.units import LOCAL
 from hailong.ports import Clock, Retryable
+from surveys.answers.showing import Showing
 from surveys.guessing import Guard
 from surveys.records import Records
-from surveys.showing import Showing
 from surveys.wording import Office
 from web.assembly import by_method
 

@@ -20,16 +20,16 @@ from hailong.domain import links
 from hailong.domain.questionnaire import Answer, Page, validate
 from hailong.events import SurveyAnswered, encode
 from hailong.ports import Clock, Invalid, Rating, Receipt, Retryable, SlotForAnswer
-from surveys.keeping import Keeper
+from surveys.answers.keeping import Keeper
+from surveys.answers.submitting import FACT_LANGUAGES, identity
 from surveys.records import Records
-from surveys.submitting import FACT_LANGUAGES, identity
 from surveys.wording import Library
 
 CORE: Final = "Q0"
 HEADER: Final = "X-ZEvent-Signature"
 Answered = tuple[Page, dict[str, Answer]]
 """The page that asks Q0, and the answer to it."""
-log = structlog.get_logger("surveys.ratings")
+log = structlog.get_logger("surveys.inbound.ratings")
 
 
 class EventDoor(Protocol):

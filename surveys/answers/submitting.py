@@ -15,8 +15,8 @@ from hailong.domain.questionnaire import Answer, Given
 from hailong.domain.units import LOCAL
 from hailong.events import Act, Language, SurveyAnswered, encode
 from hailong.ports import Clock
-from surveys.form_state import FormState
-from surveys.keeping import Keeper
+from surveys.answers.form_state import FormState
+from surveys.answers.keeping import Keeper
 from surveys.records import Records
 
 FACT_LANGUAGES: Final[dict[str, Language]] = {"vi": "vi", "en": "en"}

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from hailong.domain.doors import AT_DESK
 from hailong.domain.units import LOCAL
 from hailong.ports import Clock
-from surveys.form_state import FormState
+from surveys.answers.form_state import FormState
 from web.limits import network
 
 BURST: Final = 6

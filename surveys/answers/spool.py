@@ -99,7 +99,7 @@ class Spool:
         self._mutex = threading.Lock()
         self._end = self._last_good()
         self._drained = 0
-        self._log = telemetry.log("surveys.spool")
+        self._log = telemetry.log("surveys.answers.spool")
 
     def _last_good(self) -> int:
         """Where the file of an earlier run under this name ends; half a frame after it was never acknowledged."""

@@ -20,11 +20,11 @@ from hailong.domain.doors import form_of
 from hailong.domain.units import LOCAL
 from hailong.events import Mode
 from hailong.ports import Clock, Retryable, SlotForAnswer
-from surveys.asking import Asking
-from surveys.entering import DossierCodes, nothing_known
-from surveys.keeping import Keeper
+from surveys.answers.asking import Asking
+from surveys.answers.keeping import Keeper
+from surveys.answers.showing import Showing
+from surveys.doors.entering import DossierCodes, nothing_known
 from surveys.records import Records
-from surveys.showing import Showing
 from surveys.wording import Office
 from web import language
 from web.assembly import by_method

@@ -1,7 +1,7 @@
 """Where domestic gateways call us: ``/receipts/gateway/NAME`` and ``/inbound/gateway/NAME``, followed by ``/SECRET`` where described so.
 
 Believed only when authentic; answered as the gateway wants to hear it, and only once what it told is safe. A message to the short code
-answers a survey, opts its sender out, or is asked back (``surveys.replying``); nothing of it is kept but its id.
+answers a survey, opts its sender out, or is asked back (``surveys.inbound.replying``); nothing of it is kept but its id.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from starlette.routing import Route
 from hailong.ports import Clock, Invalid, Receipt, Retryable, Transaction
 from surveys.channels.gateway_file import Back, Gateway, Inbound, Receipts, Reply
 from surveys.channels.gateway_reports import Call, Said, authentic, receipts_of, said
+from surveys.inbound.replying import CannotStop, Heard, Replying, StopNumber
 from surveys.records import Records
-from surveys.replying import CannotStop, Heard, Replying, StopNumber
 
 Door = Literal["receipts", "inbound"]
 _LATER: Final = 60

@@ -22,9 +22,9 @@ from starlette.responses import Response
 from hailong import telemetry
 from hailong.domain import links
 from hailong.ports import Clock, FakeReports, Retryable, SentMessages
+from surveys.answers.showing import Showing
 from surveys.guessing import Guard
 from surveys.records import Records
-from surveys.showing import Showing
 from surveys.wording import Office
 from web.limits import Buckets, TokenBucket, network
 

@@ -10,11 +10,11 @@ from typing import Final
 from hailong.domain import links
 from hailong.events import MessageChannel, Purpose
 from hailong.ports import Invalid
-from surveys import pricing
 from surveys.channels.gateway_file import PLACEHOLDER, Gateway, strings
-from surveys.pricing import BY_NUMBER, Counted, PriceList, Tariff
-from surveys.templates import APPROVED_BY_OTHERS, Template
-from surveys.texts import Rendered, Texts
+from surveys.messages import pricing
+from surveys.messages.pricing import BY_NUMBER, Counted, PriceList, Tariff
+from surveys.messages.templates import APPROVED_BY_OTHERS, Template
+from surveys.messages.texts import Rendered, Texts
 from web.pages import DEFAULT
 
 SLIP_CODE: Final = "7KQ2MX9P"

@@ -21,9 +21,9 @@ from starlette.routing import Route
 
 from hailong.domain.draw_published import Line, PublishedSeed, counted
 from hailong.ports import Permanent, Retryable
+from surveys.answers.showing import Showing
 from surveys.guessing import Guard
 from surveys.records import Records
-from surveys.showing import Showing
 from web.limits import Buckets, TokenBucket, network
 
 PAGE: Final = PurePosixPath("/draw")

@@ -19,13 +19,13 @@ from hailong.domain.questionnaire import Answer, Page, validate
 from hailong.domain.replies import QUOTED, AskBack, NotOurs, Score
 from hailong.events import Mode, SurveyAnswered, encode
 from hailong.ports import Clock, Invalid, SlotForAnswer, Transaction
+from surveys.answers.keeping import Keeper
+from surveys.answers.submitting import FACT_LANGUAGES, identity
 from surveys.channels.gateway_file import Back
 from surveys.channels.gateway_reports import Said, plain
-from surveys.keeping import Keeper
-from surveys.pricing import segments
-from surveys.ratings import CORE
+from surveys.inbound.ratings import CORE
+from surveys.messages.pricing import segments
 from surveys.records import Records
-from surveys.submitting import FACT_LANGUAGES, identity
 from surveys.wording import Library, Office
 from web.pages import DEFAULT
 

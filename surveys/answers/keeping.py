@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from hailong.events import Record
 from hailong.ports import AsyncPublisher, Retryable
-from surveys.spool import Spool
+from surveys.answers.spool import Spool
 
 Kept = Literal["acknowledged", "spooled"]
 REMEMBERED: Final = 10_000

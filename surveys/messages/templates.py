@@ -21,10 +21,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from hailong.events import MessageChannel, Purpose
 from hailong.ports import Invalid
-from surveys import template_faults
-from surveys.template_faults import Body, Fault
+from surveys.messages import template_faults
+from surveys.messages.template_faults import Body, Fault
 
-MESSAGES: Final = Path(__file__).parent / "texts" / "messages"
+MESSAGES: Final = Path(__file__).parent.parent / "texts" / "messages"
 APPROVED_BY_OTHERS: Final[frozenset[MessageChannel]] = frozenset({"sms", "zns"})
 """Channels whose texts an operator (or Zalo) must have approved before anything is sent for real."""
 

@@ -23,10 +23,10 @@ from hailong.domain.masking import LIMIT, masked
 from hailong.domain.units import LOCAL
 from hailong.events import About
 from hailong.ports import Clock, Invalid, Retryable, SlotForAnswer
-from surveys.asking import TRAP, Asking
+from surveys.answers.asking import TRAP, Asking
+from surveys.answers.showing import Showing
 from surveys.guessing import Guard
 from surveys.records import Records
-from surveys.showing import Showing
 from surveys.wording import Office
 from web.assembly import by_method
 from web.limits import Buckets, TokenBucket, network

@@ -1,6 +1,6 @@
 """The words of messages: templates in files, rendered in a sandbox, counted before they are sent.
 
-A message to a citizen is made from the version of its template in force on its day (``surveys.templates``); there is no placeholder for a
+A message to a citizen is made from the version of its template in force on its day (``templates``); there is no placeholder for a
 name, a procedure or a dossier. Text leaves as NFC. An SMS is plain Vietnamese (diacritics would triple its segments) unless the
 installation chooses otherwise, and must fit into the segments its registered template is allowed. Mails to officers are made here too.
 """
@@ -23,8 +23,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from hailong.events import MessageChannel, Purpose
 from hailong.ports import Invalid
-from surveys.pricing import segments
-from surveys.templates import Template, Templates, environment, load
+from surveys.messages.pricing import segments
+from surveys.messages.templates import Template, Templates, environment, load
 from surveys.wording import TEXTS, Office
 from web import numbers
 from web.pages import DEFAULT, LANGUAGES

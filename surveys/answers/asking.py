@@ -14,13 +14,13 @@ from hailong.domain import links
 from hailong.domain.doors import RESUME
 from hailong.domain.questionnaire import Given, Page, Questionnaire, validate
 from hailong.ports import Clock, Invalid, Retryable, SlotForAnswer
-from surveys.form_state import THANKS, WHO, FormState, Sealer
+from surveys.answers.form_state import THANKS, WHO, FormState, Sealer
+from surveys.answers.keeping import Keeper
+from surveys.answers.pressure import Pressure
+from surveys.answers.showing import AGAIN, Showing
+from surveys.answers.submitting import Submitting
 from surveys.guessing import Guard
-from surveys.keeping import Keeper
-from surveys.pressure import Pressure
 from surveys.records import Records
-from surveys.showing import AGAIN, Showing
-from surveys.submitting import Submitting
 from surveys.wording import Library
 
 INSIDE: Final = "in"

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hailong.ports import Measure, Retryable
+from surveys.answers.showing import Showing
 from surveys.records import Records
-from surveys.showing import Showing
 
 PAGE: Final = PurePosixPath("/did")
 SHOWN: Final = 30

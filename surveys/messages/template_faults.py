@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hailong.events import MessageChannel
-from surveys import pricing
+from surveys.messages import pricing
 
 PLACEHOLDERS: Final[dict[str, str]] = {
     "brand": "the registered sender",

@@ -1,0 +1,1 @@
+"""The questionnaire as pages: what is shown, what is taken, when an answer is safe."""

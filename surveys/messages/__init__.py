@@ -1,0 +1,1 @@
+"""What is written to citizens: templates in files, their words, their length and price."""
