@@ -17,7 +17,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 Outcome = Literal["result_returned", "done_electronic", "refused", "stopped", "supplement_requested"]
-UnitLevel = Literal["province", "district", "commune", "other"]
+UnitLevel = Literal["province", "department", "centre", "district", "commune", "other"]
+SuccessionKind = Literal["merged", "split", "renamed", "recoded"]
 SubmissionChannel = Literal["counter", "online", "postal"]
 ResultChannel = Literal["counter", "postal", "electronic"]
 Timeliness = Literal["early", "on_time", "overdue", "unknown"]
@@ -236,6 +237,14 @@ class CaseChanged(Fact, frozen=True, kw_only=True):
     at: datetime
 
 
+class Predecessor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A unit that another one carries on from its first day on. ``share``: how much of it went there, null when nobody knows."""
+
+    code: str
+    kind: SuccessionKind = "merged"
+    share: float | None = None
+
+
 class UnitChanged(Fact, frozen=True, kw_only=True):
     """A row of the registry of units, valid on local days ``valid_from`` ≤ d < ``valid_to``."""
 
@@ -246,10 +255,20 @@ class UnitChanged(Fact, frozen=True, kw_only=True):
     valid_from: date
     valid_to: date | None = None
     seq: int
+    kind: str = ""
+    """What such a unit is called: phường, xã, thị trấn, sở."""
+    gso: str | None = None
+    """Its code in the General Statistics Office's list; used again for other units in time."""
+    aliases: list[str] = []
+    """Other spellings and other systems' codes."""
+    predecessors: list[Predecessor] = []
+    source: str = ""
+    """Where this row is written."""
 
 
 class TargetChanged(Fact, frozen=True, kw_only=True):
-    """A target in force on local days ``valid_from`` ≤ d < ``valid_to``, for a unit and everything below it (null = all)."""
+    """A target in force on local days ``valid_from`` ≤ d < ``valid_to``: for a unit and everything below it, a field, a channel of
+    submission, a question (null = all; of the questions: the first)."""
 
     value: float
     unit: str | None = None
@@ -257,6 +276,9 @@ class TargetChanged(Fact, frozen=True, kw_only=True):
     valid_to: date | None = None
     source: str
     seq: int
+    field: str | None = None
+    channel: SubmissionChannel | None = None
+    question: str | None = None
 
 
 class DrawSeed(Fact, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from ops.local.stack import Stack
 from ops.pace import InstallationPace
 from ops.proof.citizens import LINK, Visit, answer, opt_out
 from ops.wiring import Wiring
-from producers.registry import ALWAYS, Registrar, UnitRow
+from producers.registry import ALWAYS, Registrar, TargetRow, UnitRow
 from producers.simulator import Plan, PlannedDossier
 
 TARGET: Final = 0.87
@@ -247,7 +247,7 @@ async def pass_year(stack: Stack, agenda: Agenda, plan: Plan, tell: Callable[[da
     registrar = Registrar(wiring.ledger("cli"), publisher, stack.settings.registry_id)
     rows = [UnitRow(code=u.code, name=u.name, level=u.level, parent=u.parent, valid_from=ALWAYS, valid_to=None) for u in plan.units]
     await asyncio.to_thread(registrar.put_units, rows, agenda.now())
-    await asyncio.to_thread(registrar.put_target, TARGET, None, ALWAYS, None, "demo", agenda.now())
+    await asyncio.to_thread(registrar.put_targets, [TargetRow(value=TARGET, valid_from=ALWAYS, source="demo")], agenda.now())
     publisher.close()
     living = asyncio.create_task(agenda.live())
     failing = asyncio.create_task(stack.failed())

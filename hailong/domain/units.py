@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,10 @@ def _on(rows: list[_Row], day: date) -> _Row | None:
     return None
 
 
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold().strip()
+
+
 class Registry:
     """Units by code and day."""
 
@@ -74,6 +79,23 @@ class Registry:
         rows = self._rows.get(code)
         return self.on(code, day) or (rows[-1] if rows else None)
 
+    def in_month(self, code: str, month: str) -> UnitChanged | None:
+        """The unit that ``code`` meant in a month ``YYYY-MM``: on its first day, else on its last, else as it was last known."""
+        first = date.fromisoformat(f"{month}-01")
+        last = date(first.year + first.month // 12, first.month % 12 + 1, 1) - timedelta(days=1)
+        return self.on(code, first) or self.latest(code, last)
+
+    def rows(self) -> Iterator[UnitChanged]:
+        """Every row, by code and day."""
+        for code in sorted(self._rows):
+            yield from self._rows[code]
+
+    def named(self, text: str) -> list[str]:
+        """Codes of the units that ``text`` may mean: their code, name or an alias, written in any case and any form of Unicode. Several
+        for homonyms; sorted."""
+        wanted = _plain(text)
+        return sorted({r.code for r in self.rows() if wanted in map(_plain, (r.code, r.name, *r.aliases))})
+
     def name(self, code: str, day: date) -> str:
         """Its name on ``day``; the code for a unit nobody registered."""
         row = self.latest(code, day)
@@ -88,7 +110,7 @@ class Registry:
 
     def dump(self) -> bytes:
         """Every row, in one fixed order."""
-        return _ENCODER.encode([row for code in sorted(self._rows) for row in self._rows[code]])
+        return _ENCODER.encode(list(self.rows()))
 
     @classmethod
     def load(cls, data: bytes) -> Registry:
@@ -104,30 +126,45 @@ class Target:
     source: str
 
 
+Scope = tuple[str | None, str | None, str | None, str | None]
+"""Unit, field, channel of submission, question; None = all of them, of the questions the first."""
+
+
 class Targets:
-    """Targets by scope and day; the nearest scope holds: the unit, its ancestors, everybody, the product's default."""
+    """Targets by scope and day. The nearest scope holds: first by unit (the unit, its ancestors, everybody), then one that names field
+    and channel, the field, the channel, none of them; then the product's default. A question other than the first has only targets
+    that name it, or the default."""
 
     def __init__(self, default: float, rows: Iterable[TargetChanged] = ()) -> None:
         self._default = Target(default, "default")
-        self._rows: dict[str | None, list[TargetChanged]] = {}
+        self._rows: dict[Scope, list[TargetChanged]] = {}
         for row in rows:
             self.put(row)
 
     def put(self, row: TargetChanged) -> None:
-        """Take a row; the same (unit, valid_from) again replaces the older ``seq``."""
-        _replace(self._rows.setdefault(row.unit, []), row)
+        """Take a row; the same (scope, valid_from) again replaces the older ``seq``."""
+        _replace(self._rows.setdefault((row.unit, row.field, row.channel, row.question), []), row)
 
-    def on(self, chain: tuple[str, ...], day: date) -> Target:
+    def on(
+        self, chain: tuple[str, ...], day: date, field: str | None = None, channel: str | None = None, question: str | None = None
+    ) -> Target:
         """The target in force on ``day`` for the first of ``chain`` (a unit and its ancestors, see ``Registry.chain``)."""
-        for scope in (*chain, None):
-            row = _on(self._rows.get(scope, []), day)
-            if row is not None:
-                return Target(row.value, row.source)
+        narrow = dict.fromkeys([(field, channel), (field, None), (None, channel), (None, None)])
+        for unit in (*chain, None):
+            for of_field, of_channel in narrow:
+                row = _on(self._rows.get((unit, of_field, of_channel, question), []), day)
+                if row is not None:
+                    return Target(row.value, row.source)
         return self._default
+
+    def rows(self) -> Iterator[TargetChanged]:
+        """Every row, by scope and day."""
+        for scope in sorted(self._rows, key=lambda s: tuple(part or "" for part in s)):
+            yield from self._rows[scope]
 
     def dump(self) -> bytes:
         """Every row, in one fixed order."""
-        return _ENCODER.encode([row for scope in sorted(self._rows, key=lambda s: s or "") for row in self._rows[scope]])
+        return _ENCODER.encode(list(self.rows()))
 
     @classmethod
     def load(cls, data: bytes, default: float) -> Targets:

@@ -6,11 +6,12 @@ For the quality office and operations: where the public would see less, the comm
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 
 from dashboard.view import figures_json, question, view
@@ -28,7 +29,7 @@ from ops.wiring import Wiring
 from producers.desk import Desk
 from producers.importer import ImportOptions, bar, import_file
 from producers.mapping import load_mapping
-from producers.registry import Registrar, read_units
+from producers.registry import Difference, Registrar, TargetRow, UnitRow, differences, read_targets, read_units
 from sinks.clickhouse.connection import asked_by_hand
 from sinks.clickhouse.queries import ClickHouseFigures
 
@@ -102,11 +103,20 @@ def import_dossiers(
 
 
 def import_units(
-    ctx: typer.Context, file: Annotated[Path, typer.Argument(help="CSV or JSON")], data: Data = None, as_json: Json = False
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV or JSON")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show what would change")] = False,
+    data: Data = None,
+    as_json: Json = False,
 ) -> None:
-    """Take the dated list of units: code, name, level, parent, valid_from, valid_to."""
+    """Take the dated list of units: code, name, level, parent, valid_from, valid_to; kind, gso, aliases, predecessors, source."""
+    rows = read_units(existing(file))
     with wired(ctx, data) as w:
-        rows = read_units(existing(file))
+        if dry_run:
+            with w.ledger("cli").read() as reader:
+                found = differences(rows, reader.units())
+            print_json({"rows": len(rows), "changes": [_change(d) for d in found]}) if as_json else _told(rows, found)
+            return
         publisher = w.publisher("import")
         changed = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_units(rows, w.clock.now())
         publisher.close()
@@ -114,32 +124,63 @@ def import_units(
     print_json({"rows": len(rows), "changed": changed}) if as_json else say(f"{len(rows)} units, {changed} new or changed.")
 
 
+def _change(d: Difference) -> dict[str, Any]:
+    fields = {name: {"is": msgspec.to_builtins(a), "would_be": msgspec.to_builtins(b)} for name, (a, b) in d.fields.items()}
+    return {"code": d.code, "valid_from": d.valid_from.isoformat(), "new": d.new, "fields": fields}
+
+
+def _told(rows: Sequence[UnitRow], found: Sequence[Difference]) -> None:
+    for d in found:
+        what = "new" if d.new else ", ".join(f"{name}: {_shown(a)} → {_shown(b)}" for name, (a, b) in d.fields.items())
+        say(f"{d.code} from {d.valid_from.isoformat()}: {what}")
+    say(f"{len(rows)} units, {len(found)} would be new or changed; nothing was written.")
+
+
+def _shown(value: Any) -> str:
+    built = msgspec.to_builtins(value)
+    return built if isinstance(built, str) and built else "nothing" if built in (None, "", []) else msgspec.json.encode(built).decode()
+
+
 def import_targets(
     ctx: typer.Context,
-    value: Annotated[float, typer.Argument(help="a fraction, such as 0.87")],
-    valid_from: Annotated[str, typer.Option(help="first day, YYYY-MM-DD")],
+    what: Annotated[str, typer.Argument(metavar="VALUE|FILE", help="a fraction such as 0.87, or a CSV or JSON list")],
+    valid_from: Annotated[str | None, typer.Option(help="first day, YYYY-MM-DD")] = None,
     valid_to: Annotated[str | None, typer.Option(help="first day it holds no more")] = None,
     unit: Annotated[str | None, typer.Option(help="for this unit and all below it; else for all")] = None,
+    field: Annotated[str | None, typer.Option(help="for this field only")] = None,
+    channel: Annotated[str | None, typer.Option(help="for dossiers handed in this way only: counter, online, postal")] = None,
+    question: Annotated[str | None, typer.Option(help="for this question; else for the first")] = None,
     source: Annotated[str, typer.Option(help="who set it, where it is written")] = "quality office",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Set a target from a day on."""
-    days = [day_of("--valid-from", valid_from), day_of("--valid-to", valid_to) if valid_to else None]
+    """Set a target from a day on, or take a list of targets: value, valid_from, source; unit, field, channel, question, valid_to."""
+    if _number(what) is None:
+        rows = read_targets(existing(Path(what)))
+    else:
+        if valid_from is None:
+            raise Refusal("--valid-from is missing: the day from which the target holds, such as 2026-01-01", wrong_use=True)
+        first, last = day_of("--valid-from", valid_from), day_of("--valid-to", valid_to) if valid_to else None
+        narrow = {"unit": unit, "field": field, "channel": channel, "question": question}
+        rows = [TargetRow(value=float(what), valid_from=first, valid_to=last, source=source, **narrow)]  # type: ignore[arg-type]
     with wired(ctx, data) as w:
         with w.ledger("cli").read() as reader:
-            if unit is not None and unit not in {u.code for u in reader.units()}:
-                raise Refusal(f"--unit {unit}: no such unit. `hailong import units` brings it in.", wrong_use=True)
+            known = {u.code for u in reader.units()}
+        for row in rows:
+            if row.unit is not None and row.unit not in known:
+                raise Refusal(f"unit {row.unit}: no such unit. `hailong import units` brings it in.", wrong_use=True)
         publisher = w.publisher("import")
-        new = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_target(
-            value, unit, days[0] or date.min, days[1], source, w.clock.now()
-        )
+        new = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_targets(rows, w.clock.now())
         publisher.close()
-        _noted(w, "targets", {"unit": unit or "all", "value": value, "changed": int(new)})
-    print_json({"changed": int(new)}) if as_json else say("Target set." if new else "That target stands already.")
+        _noted(w, "targets", {"rows": len(rows), "changed": new, "units": sorted({row.unit or "all" for row in rows})})
+    print_json({"changed": new}) if as_json else say(f"{len(rows)} targets, {new} new or changed.")
 
 
-# --- figures -----------------------------------------------------------------------------------------------------------------
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def figures(

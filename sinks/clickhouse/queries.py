@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 
 from hailong.domain.scoring import SATISFIED, STEP, Counts, Figures, Filters, Version
 from hailong.domain.units import Registry, Targets
-from hailong.events import TargetChanged, UnitChanged
+from hailong.events import Predecessor, TargetChanged, UnitChanged
 from sinks.clickhouse.connection import translated
 
 COUNTED: Final = "survey.counted.v1"
@@ -23,6 +24,10 @@ DELIVERY: Final = "survey.delivery.v1"
 UNIT: Final = "unit.changed.v1"
 TARGET: Final = "target.changed.v1"
 _TOPICS: Final = {COUNTED: "counted", CLOSED: "closed", REOPENED: "reopened", DELIVERY: "delivery", UNIT: "unit", TARGET: "target"}
+
+
+_ALIASES: Final = msgspec.json.Decoder(list[str])
+_PREDECESSORS: Final = msgspec.json.Decoder(list[Predecessor])
 
 
 @dataclass(frozen=True)
@@ -133,14 +138,15 @@ ASKED: Final = Query(
 UNITS: Final = Query(
     "units",
     f"""
-    SELECT event_id, code, name, level, parent, valid_from, valid_to, seq FROM unit WHERE {_upto()}
+    SELECT event_id, code, name, level, parent, valid_from, valid_to, seq, kind, gso, aliases, predecessors, source
+    FROM unit WHERE {_upto()}
     ORDER BY code, valid_from, seq, _offset
     """,  # noqa: S608 - our own names
 )
 TARGETS: Final = Query(
     "targets",
     f"""
-    SELECT event_id, value, unit, valid_from, valid_to, source, seq FROM target WHERE {_upto()}
+    SELECT event_id, value, unit, valid_from, valid_to, source, seq, field, channel, question FROM target WHERE {_upto()}
     ORDER BY unit, valid_from, seq, _offset
     """,  # noqa: S608 - our own names
 )
@@ -194,9 +200,10 @@ class ClickHouseFigures:
         return Registry(
             UnitChanged(
                 event_id=event_id, registry_id=self._registry_id, code=code, name=name, level=level, parent=parent or None,
-                valid_from=valid_from, valid_to=valid_to, seq=seq,
+                valid_from=valid_from, valid_to=valid_to, seq=seq, kind=kind, gso=gso or None,
+                aliases=_ALIASES.decode(aliases or "[]"), predecessors=_PREDECESSORS.decode(predecessors or "[]"), source=source,
             )
-            for event_id, code, name, level, parent, valid_from, valid_to, seq in rows
+            for event_id, code, name, level, parent, valid_from, valid_to, seq, kind, gso, aliases, predecessors, source in rows
         )  # fmt: skip
 
     def targets(self, version: Version | None = None) -> Targets:
@@ -209,8 +216,9 @@ class ClickHouseFigures:
                 TargetChanged(
                     event_id=event_id, registry_id=self._registry_id, value=value, unit=unit or None,
                     valid_from=valid_from, valid_to=valid_to, source=source, seq=seq,
+                    field=field or None, channel=channel or None, question=question or None,
                 )
-                for event_id, value, unit, valid_from, valid_to, source, seq in rows
+                for event_id, value, unit, valid_from, valid_to, source, seq, field, channel, question in rows
             ),
         )  # fmt: skip
 

@@ -156,14 +156,15 @@ TABLES: Final[dict[str, Table]] = {
             "unit",
             _columns(
                 "event_id String; code String; name String; level label; parent? String; valid_from Date32;"
-                "valid_to Nullable(Date32); seq UInt64"
+                "valid_to Nullable(Date32); seq UInt64; kind String; gso? String; aliases json; predecessors json; source String"
             ),
         ),
         Table(
             "target.changed.v1",
             "target",
             _columns(
-                "event_id String; value Float64; unit? String; valid_from Date32; valid_to Nullable(Date32); source String; seq UInt64"
+                "event_id String; value Float64; unit? String; valid_from Date32; valid_to Nullable(Date32); source String; seq UInt64;"
+                "field? label; channel? label; question? label"
             ),
         ),
         Table("draw.seed.v1", "seed", _columns("event_id String; day Date32; commitment String; seed? String")),

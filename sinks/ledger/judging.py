@@ -66,8 +66,9 @@ class Judging(Base):
         return self._put_registry("unit", f"{fact.code}@{fact.valid_from.isoformat()}", fact)
 
     def put_target(self, fact: TargetChanged) -> bool:
-        """Write a target's row (unit, valid from); False when it is there with the same content."""
-        return self._put_registry("target", f"{fact.unit or '*'}@{fact.valid_from.isoformat()}", fact)
+        """Write a target's row (scope, valid from); False when it is there with the same content."""
+        narrow = "".join(f"/{name}={part}" for name in ("field", "channel", "question") if (part := getattr(fact, name)))
+        return self._put_registry("target", f"{fact.unit or '*'}{narrow}@{fact.valid_from.isoformat()}", fact)
 
     # --- dead letters
 

@@ -14,6 +14,7 @@ from hailong.events import (
     DossierReopened,
     DrawSeed,
     Fact,
+    Predecessor,
     ProviderChanged,
     SurveyAnswered,
     SurveyCounted,
@@ -74,11 +75,12 @@ FACTS: Final[tuple[Fact, ...]] = (
     ),
     UnitChanged(
         event_id="unit-1", registry_id="hoa-binh", code="xa-01", name="Xã 01", level="commune", parent="lac-son",
-        valid_from=date(2020, 1, 1), valid_to=date(2025, 7, 1), seq=3,
+        valid_from=date(2020, 1, 1), valid_to=date(2025, 7, 1), seq=3, kind="xã", gso="05266", aliases=["Xa 01"],
+        predecessors=[Predecessor("xa-00", "split", 0.4)], source="Nghị quyết 1676/NQ-UBTVQH15",
     ),
     TargetChanged(
         event_id="target-1", registry_id="hoa-binh", value=0.87, unit="lac-son", valid_from=date(2026, 1, 1), valid_to=date(2027, 1, 1),
-        source="Kế hoạch 2026", seq=4,
+        source="Kế hoạch 2026", seq=4, field="land", channel="online", question="q0",
     ),
     DrawSeed(event_id="seed-1", registry_id="hoa-binh", day=DAY, commitment="c0ffee", seed="5eed"),
     ProviderChanged(

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hailong.events import TargetChanged, UnitChanged
+from hailong.events import Predecessor, TargetChanged, UnitChanged
 from hailong.ports import Invalid, Retryable
-from producers.registry import ALWAYS, Registrar, read_units
+from producers.registry import ALWAYS, Registrar, TargetRow, differences, read_targets, read_units
 from sinks.ledger import Ledger, migrate, open_ledger
 from tests.contract.build import NOON, tools
 from tests.intake.room import ROOT, KeptLog
@@ -46,7 +47,7 @@ WRONG = {
     "empty name": (HEADER + PROVINCE + "C,,commune,P,,\n", "name", "missing", "line 3: name is empty"),
     "short line": (HEADER + PROVINCE + "C\n", "name", "missing", "line 3: name is empty"),
     "after a name over two lines": (HEADER + 'P,"Tỉnh\nHB",province,,,\n' + "C,X,hamlet,P,,\n", "level", "unknown_code", "line 4: level"),
-    "level": (HEADER + "P,Tỉnh,kingdom,,,\n", "level", "unknown_code", "line 2: level must be one of commune, district, other, province"),
+    "level": (HEADER + "P,Tỉnh,kingdom,,,\n", "level", "unknown_code", "line 2: level must be one of centre, commune, department"),
     "day": (HEADER + "P,Tỉnh,province,,1/7/2025,\n", "valid_from", "not_a_day", "line 2: valid_from is not a day like 2025-07-01"),
     "last day": (HEADER + "P,Tỉnh,province,,,2025-02-30\n", "valid_to", "not_a_day", "line 2: valid_to"),
     "ends first": (HEADER + "P,Tỉnh,province,,2025-07-01,2025-07-01\n", "valid_to", "ends_before_start", "line 2: unit P: valid_to"),
@@ -155,24 +156,82 @@ def test_what_the_log_did_not_take_waits_in_the_outbox(ledger: Ledger, tmp_path:
     assert [p.record.topic for p in ledger.pending()] == ["unit.changed.v1"]
 
 
+def target(value: float, unit: str | None = None, end: date | None = None, **narrow: Any) -> TargetRow:
+    return TargetRow(value=value, unit=unit, valid_from=date(2026, 1, 1), valid_to=end, source="plan", **narrow)
+
+
 def test_a_target_is_a_fact_once(ledger: Ledger) -> None:
     log = KeptLog()
     registrar = Registrar(ledger, log, "test")
-    day, end = date(2026, 1, 1), date(2027, 1, 1)
-    assert registrar.put_target(0.87, None, day, None, "plan", NOON)
-    assert not registrar.put_target(0.87, None, day, None, "plan", NOON)
-    assert registrar.put_target(0.90, "C", day, end, "plan", NOON)
-    assert registrar.put_target(0.88, None, day, None, "plan", NOON)
+    end = date(2027, 1, 1)
+    assert registrar.put_targets([target(0.87)], NOON) == 1
+    assert registrar.put_targets([target(0.87)], NOON) == 0
+    assert registrar.put_targets([target(0.90, "C", end), target(0.88), target(0.88, field="land")], NOON) == 3
     facts = [f for f in log.facts if isinstance(f, TargetChanged)]
-    assert [(f.value, f.unit, f.valid_to) for f in facts] == [(0.87, None, None), (0.90, "C", end), (0.88, None, None)]
+    assert [(f.value, f.unit, f.valid_to, f.field) for f in facts] == [
+        (0.87, None, None, None), (0.90, "C", end, None), (0.88, None, None, None), (0.88, None, None, "land"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("value", "end", "field"), [(87, None, "value"), (0, None, "value"), (float("nan"), None, "value"), (0.8, date(2026, 1, 1), "valid_to")]
 )
-def test_a_target_that_can_hold_never_is_refused(ledger: Ledger, value: float, end: date | None, field: str) -> None:
-    log = KeptLog()
+def test_a_target_that_can_hold_never_is_refused(value: float, end: date | None, field: str) -> None:
     with pytest.raises(Invalid) as fault:
-        Registrar(ledger, log, "test").put_target(value, None, date(2026, 1, 1), end, "plan", NOON)
+        target(value, end=end)
     assert fault.value.field == field
-    assert log.records == []
+
+
+def test_a_list_of_targets_names_the_line_of_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "targets.csv"
+    path.write_text("value,valid_from,source,channel\n0.9,2026-01-01,plan,online\n0.9,2026-01-01,plan,pigeon\n", "utf-8")
+    with pytest.raises(Invalid) as fault:
+        read_targets(path)
+    assert fault.value.detail.startswith("line 3: the channel must be one of counter")
+    assert [r.channel for r in read_targets(ROOT / "examples" / "targets" / "hoa-binh.csv")] == [None, "online"]
+
+
+def test_what_an_import_would_change_is_told_and_not_done(ledger: Ledger, tmp_path: Path) -> None:
+    log = KeptLog()
+    put(Registrar(ledger, log, "test"), tmp_path, PROVINCE + "C,Xã,commune,P,,\n")
+    path = tmp_path / "new.csv"
+    path.write_text(
+        HEADER[:-1] + ",predecessors\n" + PROVINCE + "C,Xã,commune,P,,2025-07-01,\nD,Xã mới,commune,P,2025-07-01,,C:renamed\n", "utf-8"
+    )
+    rows = read_units(path)
+    with ledger.read() as reader:
+        found = differences(rows, reader.units())
+    assert [(d.code, d.new, sorted(d.fields)) for d in found if not d.new] == [("C", False, ["valid_to"])]
+    (new,) = [d for d in found if d.new]
+    assert new.fields["predecessors"] == (None, [Predecessor("C", "renamed")])
+    assert len(log.facts) == 2
+
+
+PREDECESSORS = {
+    "nobody": ("Q", "its predecessor Q is not in the list before 2025-07-01"),
+    "too much": ("C:split:0.7|C:split:0.7", "more than the whole of C goes over"),
+    "kind": ("C:eaten", "the kind must be one of merged"),
+    "share": ("C:split:half", "the share is not a number"),
+    "code": (":split", "a predecessor has no code"),
+}
+
+
+@pytest.mark.parametrize("case", PREDECESSORS)
+def test_a_succession_that_cannot_be_is_refused(tmp_path: Path, case: str) -> None:
+    said, cause = PREDECESSORS[case]
+    text = HEADER[:-1] + f",predecessors\n{PROVINCE[:-1]},\nC,Xã,commune,P,,2025-07-01,\nD,Mới,commune,P,2025-07-01,,{said}\n"
+    with pytest.raises(Invalid) as fault:
+        read(tmp_path, text)
+    assert fault.value.field == "predecessors"
+    assert cause in str(fault.value.detail)
+    assert str(fault.value.detail).startswith("line 4")
+
+
+def test_a_code_is_not_given_to_another_unit(tmp_path: Path) -> None:
+    text = (
+        HEADER[:-1]
+        + f",predecessors\n{PROVINCE[:-1]},\nC,A,commune,P,,2025-07-01,\nE,B,commune,P,,2025-07-01,\nC,D,commune,P,2025-07-01,,E\n"
+    )
+    with pytest.raises(Invalid) as fault:
+        read(tmp_path, text)
+    assert "its code was another unit's before" in str(fault.value.detail)
