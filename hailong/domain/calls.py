@@ -1,7 +1,10 @@
 """Calls: what may come of one, when the next try is, and what is told of them all. Pure: moments and rules come in.
 
-Everybody on the list was drawn, and everybody's dossier has ended: so nobody is ineligible, and the rate of interviews has all of them in
-its denominator. Classes of dispositions as in AAPOR, Standard Definitions: interview, refusal, non-contact, other.
+Everybody on the list was drawn, and everybody's dossier had ended. Of everybody drawn, the log gets one final disposition: that of the
+last try (``Disposition``), or why they left the list without another one (``Left``); until then they are open. So at every moment those
+drawn are the final ones and the open ones. In the fact it is the ``reason`` of a ``disposition`` by the mode ``call``, with ``control``:
+``final``; ``why`` they were drawn; ``tries`` so far. Classes as in AAPOR, Standard Definitions: interview, refusal, non-contact, other; not
+eligible are only those whose dossier goes on after all.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ Disposition = Literal[
 ]
 """What a caller may say of a try."""
 Left = Literal["answered_elsewhere", "opted_out", "expired", "reopened", "contact_erased"]
-"""Why somebody leaves the list without a call."""
-Class = Literal["interview", "refusal", "noncontact", "other"]
+"""Why somebody leaves the list without a (further) call: ``answered_elsewhere`` by another door; ``expired``: the link ran out, or the
+ending is too long ago."""
+Class = Literal["interview", "refusal", "noncontact", "other", "not_eligible"]
 Why = Literal["no_answer", "unreachable"]
-"""Why somebody may be drawn: asked, and silent since; or out of reach of every message."""
+"""Why somebody may be drawn: asked, and silent since; or out of reach of every message (refused for good, or a landline only)."""
 
 DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
 LEFT: Final[tuple[Left, ...]] = get_args(Left)
@@ -31,6 +35,11 @@ CLASS: Final[Mapping[Disposition, Class]] = {
     "answered": "interview", "refused": "refusal", "callback_later": "noncontact", "no_answer": "noncontact", "busy": "noncontact",
     "not_in_service": "noncontact", "wrong_number": "noncontact", "language_barrier": "other", "not_me": "noncontact",
 }  # fmt: skip
+CLASS_LEFT: Final[Mapping[Left, Class]] = {
+    "answered_elsewhere": "interview", "opted_out": "refusal", "expired": "noncontact", "reopened": "not_eligible",
+    "contact_erased": "noncontact",
+}  # fmt: skip
+"""Of the survey as a whole: ``answered_elsewhere`` is an interview, and none of the callers'."""
 AGAIN: Final[frozenset[Disposition]] = frozenset({"callback_later", "no_answer", "busy"})
 """After these somebody is tried once more, while tries are left."""
 LEASE: Final = timedelta(minutes=15)
@@ -118,6 +127,12 @@ class Tally:
     def called(self) -> int:
         """Done with by calls: the denominator of the rate of interviews."""
         return sum(n for name, n in self.ended.items() if name in CLASS)
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """Class → how many of those who are done with, by whatever door; with ``waiting`` they are everybody drawn."""
+        of = {str(reason): name for known in (CLASS, CLASS_LEFT) for reason, name in known.items()}
+        return {name: sum(n for reason, n in self.ended.items() if of[reason] == name) for name in get_args(Class)}
 
     @property
     def interviews(self) -> int:

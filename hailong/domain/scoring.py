@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from statistics import NormalDist
 from typing import Final, Literal
 
+from hailong.domain.succession import divided
 from hailong.domain.units import Registry, Targets
-from hailong.events import UnitLevel
+from hailong.events import Mode, Place, SubmissionChannel, UnitLevel
 
 Z95: Final = NormalDist().inv_cdf(0.975)
 """1.959964: two-sided 95 %."""
@@ -97,13 +98,29 @@ def suppressed(ns: dict[str, int]) -> dict[str, Hidden]:
     return hidden
 
 
+By = Literal["handling", "receiving"]
+"""Whose figures: of the unit that decided, or of the one that took the dossier in."""
+
+
 @dataclass(frozen=True)
 class Filters:
-    """What is asked for. Months are local months ``YYYY-MM`` in which the dossiers ended, both ends included."""
+    """What is asked for; None = all. Months are local months ``YYYY-MM`` in which the dossiers ended, both ends included."""
 
     month_from: str | None = None
     month_to: str | None = None
     level: UnitLevel | None = None
+    unit: str | None = None
+    """This unit and all below it."""
+    field: str | None = None
+    channel: SubmissionChannel | None = None
+    mode: Mode | None = None
+    place: Place = "away"
+    """The headline is what was said away from the desk; what was said at it is a series of its own."""
+    question: str | None = None
+    """A scale other than the first question, as ``questionnaire:question``."""
+    by: By = "handling"
+    day: date | None = None
+    """The day whose map is used; None: units as they were."""
 
     def holds(self, month: str) -> bool:
         """Whether ``month`` lies in the period."""
@@ -153,12 +170,24 @@ class Counts:
             self.held + other.held,
         )
 
+    def divided(self, shares: Sequence[float]) -> list[Counts]:
+        """The counts in parts that sum to them, see ``succession.divided``."""
+        split = {name: divided(getattr(self, name), shares) for name in _WHOLE_NUMBERS}
+        scores = [divided(score, shares) for score in self.scores]
+        return [
+            Counts((scores[0][i], scores[1][i], scores[2][i], scores[3][i], scores[4][i]), **{name: split[name][i] for name in split})
+            for i in range(len(shares))
+        ]
+
     def without(self, score: int) -> Counts:
         """The same cell one answer earlier; ``score`` 0 = not applicable."""
         if score == 0:
             return replace(self, not_applicable=self.not_applicable - 1)
         a, b, c, d, e = (v - (i == score) for i, v in enumerate(self.scores, start=1))
         return replace(self, scores=(a, b, c, d, e))
+
+
+_WHOLE_NUMBERS: Final = tuple(f.name for f in fields(Counts) if f.name != "scores")
 
 
 @dataclass(frozen=True)
@@ -234,13 +263,6 @@ def _information(code: str, registry: Registry, targets: Targets, day: date) -> 
     return UnitInfo(code, registry.name(code, day), row.level if row else "other", target)
 
 
-def in_steps(cell: Counts, latest: Sequence[tuple[str, int]], step: int = STEP) -> Counts:
-    """A unit's counts as its desk may see them: the answers beyond the last full step of ``step`` are taken back, newest first."""
-    for _, score in latest[: cell.answered % step]:
-        cell = cell.without(score)
-    return cell
-
-
 def total(cells: Iterable[Counts]) -> Counts:
     """Their sum."""
     result = Counts()
@@ -267,23 +289,32 @@ def _months_between(first: str, last: str) -> list[str]:
     return [f"{m // 12:04d}-{m % 12 + 1:02d}" for m in range(start, end + 1)]
 
 
+def stepped(figures: Figures, filters: Filters, step: int) -> Figures:
+    """The figures as the units' own desks may see them: each unit's newest answers beyond the last full step of ``step`` are taken back."""
+    cells = dict(figures.cells)
+    for unit, latest in figures.latest.items():
+        answered = total(c for (u, month), c in figures.cells.items() if u == unit and filters.holds(month)).answered
+        for month, score in latest[: answered % step]:
+            cells[unit, month] = cells[unit, month].without(score)
+    return replace(figures, cells=cells, latest={})
+
+
 def rows(figures: Figures, filters: Filters, units: dict[str, UnitInfo], step: int = 1) -> tuple[list[Row], Counts]:
     """The figures of every one of ``units`` (which holds every unit that has any) at the level asked for, in the order of their codes,
     and the total of exactly what they hold.
 
     ``step``: 1 for the quality office, ``STEP`` for whatever the unit itself can see.
     """
-    months = _by_unit(figures)
+    months = _by_unit(stepped(figures, filters, step))
     asked = sorted(u for u, info in units.items() if filters.level is None or info.level == filters.level)
     cells = {unit: total(c for m, c in months.get(unit, {}).items() if filters.holds(m)) for unit in asked}
-    stepped = {unit: in_steps(cell, figures.latest.get(unit, ()), step) for unit, cell in cells.items()}
-    hidden = suppressed({unit: cell.n for unit, cell in stepped.items()})
+    hidden = suppressed({unit: cell.n for unit, cell in cells.items()})
     shown = []
     for unit in asked:
-        taken_back = figures.latest.get(unit, ())[: cells[unit].answered % step]
-        bound = _bound(stepped[unit]) if step > 1 else None
-        shown.append(_row(units[unit], stepped[unit], hidden.get(unit), bound, trend(_course(months.get(unit, {}), taken_back))))
-    return shown, total(stepped.values())
+        bound = _bound(cells[unit]) if step > 1 else None
+        course = {month: cell for month, cell in months.get(unit, {}).items() if cell.answered}
+        shown.append(_row(units[unit], cells[unit], hidden.get(unit), bound, trend(course)))
+    return shown, total(cells.values())
 
 
 def _by_unit(figures: Figures) -> dict[str, dict[str, Counts]]:
@@ -291,13 +322,6 @@ def _by_unit(figures: Figures) -> dict[str, dict[str, Counts]]:
     for (unit, month), cell in figures.cells.items():
         by_unit.setdefault(unit, {})[month] = cell
     return by_unit
-
-
-def _course(months: dict[str, Counts], taken_back: Sequence[tuple[str, int]]) -> dict[str, Counts]:
-    course = {month: cell for month, cell in months.items() if cell.answered}
-    for month, score in taken_back:
-        course[month] = course[month].without(score)
-    return course
 
 
 def _bound(cell: Counts) -> Bound | None:

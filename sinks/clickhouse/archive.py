@@ -17,6 +17,7 @@ from hailong.ports import Permanent
 from sinks.clickhouse.connection import translated
 from sinks.clickhouse.doubts import Doubts
 from sinks.clickhouse.tables import TABLES, Table
+from sinks.clickhouse.tallies import BLOCK, Tallies
 
 COUNTED: Final = "survey.counted.v1"
 BLOCK_ROWS: Final = 50_000
@@ -34,12 +35,15 @@ _REPLICATED: Final = {"insert_quorum": "auto", "insert_quorum_parallel": 0}
 class Archive:
     """The store of facts over ClickHouse (``hailong.ports.FactStore``)."""
 
-    def __init__(self, client: Client, engine: str = "single", doubts: Doubts | None = None) -> None:
-        """``client`` without a session. ``engine``: the setting ``clickhouse_engine``. ``doubts``: of whoever wrote before."""
+    def __init__(self, client: Client, engine: str = "single", doubts: Doubts | None = None, block: int = BLOCK) -> None:
+        """``client`` without a session. ``engine``: the setting ``clickhouse_engine``. ``doubts``: of whoever wrote before.
+
+        ``block``: of the sums, as of whoever reads them."""
         self._doubts = doubts
         self._inherited: set[tuple[str, int]] = set()
         self._client = client
         self._insert_settings = _ONE_BLOCK | (_REPLICATED if engine == "replicated" else {})
+        self._tallies = Tallies(client, _REPLICATED if engine == "replicated" else {}, block)
         self._read_settings = {"select_sequential_consistency": 1} if engine == "replicated" else {}
         self._next: dict[tuple[str, int], int] = {}
         self._known: set[str] = set()
@@ -88,6 +92,8 @@ class Archive:
         new = self._in_turn(fresh) if topic == COUNTED else fresh
         for part in self._parts(place, new):
             self._insert(table, partition, part)
+        if topic == COUNTED:
+            self._tallies.advance(self._next_seq - 1)
         return len(new)
 
     def _inherit(self, place: tuple[str, int], following: int) -> None:

@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from hailong.domain.scoring import SATISFIED, STEP, Counts, Figures, Filters, Version
 from hailong.domain.units import Registry, Targets
 from hailong.events import Predecessor, TargetChanged, UnitChanged
+from sinks.clickhouse import tallies
 from sinks.clickhouse.connection import translated
 
 COUNTED: Final = "survey.counted.v1"
@@ -43,47 +44,47 @@ def _upto(prefix: str = "") -> str:
     return f"_offset < transform(_partition, {{{prefix}partitions:Array(UInt16)}}, {{{prefix}offsets:Array(UInt64)}}, toUInt64(0))"
 
 
-VERSION: Final = Query(
-    "version",
-    " UNION ALL ".join(
-        f"SELECT '{topic}' AS topic, _partition, max(_offset) + 1 FROM {table} GROUP BY _partition"  # noqa: S608 - our own names
-        for topic, table in _TOPICS.items()
-    ),
-)
-AS_OF: Final = Query("as_of", f"SELECT max(seq), max(counted_at) FROM counted WHERE {_upto()}")  # noqa: S608 - our own names
-_ERASED: Final = f"SELECT survey_id FROM counted WHERE kind = 'retraction' AND reason = 'erased' AND {_upto()}"  # noqa: S608
-# What a person let go was held before; what a person confirmed is held no more and never counts.
-_HELD: Final = f"""
-    kind = 'held' AND revision = 0 AND {_upto()} AND survey_id NOT IN
-        (SELECT survey_id FROM counted WHERE {_upto()} AND (kind = 'answer' OR (kind = 'disposition' AND reason = 'confirmed')))
-"""  # noqa: S608 - our own names
-ANSWERS: Final = Query(
-    "answers",
-    f"""
-    SELECT handling_unit, month, countIf(away AND score = 1), countIf(away AND score = 2), countIf(away AND score = 3),
-        countIf(away AND score = 4), countIf(away AND score = 5), countIf(away AND isNull(score)),
-        countIf(kind = 'answer' AND revision > 0),
-        countIf(desk AND score >= 1), countIf(desk AND score >= {SATISFIED}), countIf({_HELD})
-    FROM (
-        SELECT *, kind = 'answer' AND revision = 0 AND place != 'desk' AS away, kind = 'answer' AND revision = 0 AND place = 'desk' AS desk
-        FROM counted
-        WHERE kind IN ('answer', 'held') AND {_upto()} AND survey_id NOT IN ({_ERASED})
+# Counted records stand in their order, so that the last one is found at once.
+_LAST: Final = [
+    f"SELECT '{topic}' AS topic, _partition, max(_offset) + 1 FROM {table} GROUP BY _partition"  # noqa: S608 - our own names
+    for topic, table in _TOPICS.items()
+    if topic != COUNTED
+]
+_LAST_COUNTED: Final = "SELECT 'survey.counted.v1', _partition, _offset + 1 FROM (SELECT * FROM counted ORDER BY seq DESC LIMIT 1)"
+VERSION: Final = Query("version", " UNION ALL ".join([*_LAST, _LAST_COUNTED]))
+AS_OF: Final = Query("as_of", f"SELECT seq, counted_at FROM counted WHERE {_upto()} ORDER BY seq DESC LIMIT 1")  # noqa: S608 - our own names
+_ERASED: Final = "SELECT survey_id FROM counted WHERE kind = 'retraction' AND reason = 'erased' AND seq <= {seq:UInt64}"
+_WITHIN: Final = """
+    ({field:String} = '' OR field = {field:String}) AND ({channel:String} = '' OR submission_channel = {channel:String})
+"""
+_HEARD: Final = _WITHIN + " AND ({mode:String} = '' OR mode = {mode:String})"
+_UNIT: Final = {"handling": "handling_unit", "receiving": "receiving_unit"}
+ANSWERS: Final = {
+    by: Query(f"answers by {by} unit", tallies.summed(tallies.ANSWERS, (unit, "month", "place"), _HEARD)) for by, unit in _UNIT.items()
+}
+"""The same for each of the two units of a dossier, as all of these."""
+SCALES: Final = {
+    by: Query(
+        f"a question by {by} unit",
+        tallies.summed(tallies.DETAILS, (unit, "month", "place", "said"), _HEARD + " AND question = {question:String}"),
     )
-    GROUP BY handling_unit, month
-    """,  # noqa: S608 - our own names
-)
+    for by, unit in _UNIT.items()
+}
 # seq, month and score packed into one number: three times as fast as tuples.
-LATEST: Final = Query(
-    "latest",
-    f"""
-    SELECT handling_unit,
-        groupArraySorted({STEP - 1})(-((toInt64(seq) * 1000000 + toInt64(replaceOne(month, '-', ''))) * 8 + ifNull(score, 0)))
-    FROM counted
-    WHERE kind = 'answer' AND revision = 0 AND place != 'desk' AND {_upto()} AND survey_id NOT IN ({_ERASED})
-        AND month >= {{month_from:String}} AND month <= {{month_to:String}}
-    GROUP BY handling_unit
-    """,  # noqa: S608 - our own names
-)
+LATEST: Final = {
+    by: Query(
+        f"latest by {by} unit",
+        f"""
+        SELECT {unit},
+            groupArraySorted({STEP - 1})(-((toInt64(seq) * 1000000 + toInt64(replaceOne(month, '-', ''))) * 8 + ifNull(score, 0)))
+        FROM counted
+        WHERE kind = 'answer' AND revision = 0 AND {tallies.PLACE} = {{place:String}} AND seq <= {{seq:UInt64}}
+            AND survey_id NOT IN ({_ERASED}) AND month >= {{month_from:String}} AND month <= {{month_to:String}} AND {_HEARD}
+        GROUP BY {unit}
+        """,  # noqa: S608 - our own names
+    )
+    for by, unit in _UNIT.items()
+}
 # Dossiers of which the last thing heard is that they go on. Both facts know the day only: on the same day the number of acts decides.
 _GOES_ON: Final = f"""
     SELECT sipHash64(dossier_ref)
@@ -103,38 +104,45 @@ _ENDINGS: Final = f"outcome != 'supplement_requested' AND {_upto()} AND dossier_
 _SEVERAL: Final = f"""
     SELECT dossier_key FROM closed WHERE outcome != 'supplement_requested' AND {_upto()} GROUP BY dossier_key HAVING count() > 1
 """  # noqa: S608 - our own names
-ENDED: Final = Query(
-    "ended",
-    f"""
-    SELECT handling_unit, toYYYYMM(ended_on) AS month, count()
-    FROM closed WHERE {_ENDINGS} AND dossier_key NOT IN ({_SEVERAL})
-    GROUP BY handling_unit, month
+ENDED: Final = {
+    by: Query(
+        f"ended by {by} unit",
+        f"""
+    SELECT {unit}, toYYYYMM(ended_on) AS month, count()
+    FROM closed WHERE {_ENDINGS} AND {_WITHIN} AND dossier_key NOT IN ({_SEVERAL})
+    GROUP BY {unit}, month
     UNION ALL
-    SELECT handling_unit, toYYYYMM(ended_on) AS month, count()
+    SELECT {unit}, toYYYYMM(ended_on) AS month, count()
     FROM (
-        SELECT handling_unit, ended_on FROM closed WHERE {_ENDINGS} AND dossier_key IN ({_SEVERAL})
+        SELECT {unit}, ended_on, field, submission_channel FROM closed WHERE {_ENDINGS} AND dossier_key IN ({_SEVERAL})
         ORDER BY dossier_key, ended_on, _offset LIMIT 1 BY dossier_key
     )
-    GROUP BY handling_unit, month
+    WHERE {_WITHIN}
+    GROUP BY {unit}, month
     """,  # noqa: S608 - our own names
-)
+    )
+    for by, unit in _UNIT.items()
+}
 # bits: 1 handed over or unknown, 2 delivered, 4 handed over by e-mail, 8 failed by e-mail (another channel may have failed before it)
-ASKED: Final = Query(
-    "asked",
-    f"""
-    SELECT handling_unit, month, countIf(bitAnd(seen, 1) > 0),
+ASKED: Final = {
+    by: Query(
+        f"asked by {by} unit",
+        f"""
+    SELECT {unit}, month, countIf(bitAnd(seen, 1) > 0),
         countIf(bitAnd(seen, 1) > 0 AND (bitAnd(seen, 2) > 0 OR (bitAnd(seen, 4) > 0 AND bitAnd(seen, 8) = 0)))
     FROM (
-        SELECT handling_unit, month, survey_id,
+        SELECT {unit}, month, survey_id,
             groupBitOr(multiIf(state = 'handed_over' AND channel = 'email', 5, state IN ('handed_over', 'unknown'), 1,
                 state = 'delivered', 3, channel = 'email', 8, 0)) AS seen
         FROM delivery
-        WHERE purpose = 'invitation' AND state IN ('handed_over', 'unknown', 'delivered', 'failed') AND {_upto()}
-        GROUP BY handling_unit, month, survey_id
+        WHERE purpose = 'invitation' AND state IN ('handed_over', 'unknown', 'delivered', 'failed') AND {_upto()} AND {_WITHIN}
+        GROUP BY {unit}, month, survey_id
     )
-    GROUP BY handling_unit, month
+    GROUP BY {unit}, month
     """,  # noqa: S608 - our own names
-)
+    )
+    for by, unit in _UNIT.items()
+}
 UNITS: Final = Query(
     "units",
     f"""
@@ -151,15 +159,17 @@ TARGETS: Final = Query(
     """,  # noqa: S608 - our own names
 )
 COMPLETE: Final = Query("complete", "SELECT count(), uniqExact(seq), max(seq) FROM counted")
-QUERIES: Final = (VERSION, AS_OF, ANSWERS, LATEST, ENDED, ASKED, UNITS, TARGETS, COMPLETE)
+_BY_UNIT: Final = tuple(query for queries in (ANSWERS, SCALES, LATEST, ENDED, ASKED) for query in queries.values())
+QUERIES: Final = (VERSION, AS_OF, *_BY_UNIT, UNITS, TARGETS, COMPLETE)
 """All of them, for the contract tests against any server."""
 
 
 class ClickHouseFigures:
     """The figures of hailong out of ClickHouse. Every method raises Retryable or Permanent."""
 
-    def __init__(self, client: Client, registry_id: str, default_target: float) -> None:
-        """``client`` without a session: pages ask from many threads."""
+    def __init__(self, client: Client, registry_id: str, default_target: float, block: int = tallies.BLOCK) -> None:
+        """``client`` without a session: pages ask from many threads. ``block``: of the sums, see ``tallies``."""
+        self._block = block
         self._client = client
         self._registry_id = registry_id
         self._default_target = default_target
@@ -176,22 +186,42 @@ class ClickHouseFigures:
         return version
 
     def figures(self, filters: Filters, version: Version | None = None) -> Figures:
-        """The counts at ``version`` (None: now)."""
+        """The counts at ``version`` (None: now), of units as they were: whoever shows them minds ``day``, ``unit`` and ``level``."""
         at = self.version() if version is None else version
-        ((as_of, counted_at),) = self._rows(AS_OF, **_binds(at, COUNTED))
-        months = {"month_from": filters.month_from or "", "month_to": filters.month_to or "9999-99"}
-        cells: dict[tuple[str, str], Counts] = {}
-        for unit, month, one, two, three, four, five, none, revised, desk, content, held in self._rows(ANSWERS, **_binds(at, COUNTED)):
-            scores = (one, two, three, four, five)
-            cells[unit, month] = Counts(scores, none, revised, desk_n=desk, desk_satisfied=content, held=held)
-        for unit, number, ended in self._rows(ENDED, **_binds(at, CLOSED), **_binds(at, REOPENED, "reopened_")):
+        ((as_of, counted_at),) = self._rows(AS_OF, **_binds(at, COUNTED)) or [(0, None)]
+        seq, within = int(as_of), _within(filters)
+        cells = self._answers(seq, filters, within)
+        for unit, number, ended in self._rows(ENDED[filters.by], **_binds(at, CLOSED), **_binds(at, REOPENED, "reopened_"), **within):
             month = _month(number)
             cells[unit, month] = cells.get((unit, month), Counts()) + Counts(ended=ended)
-        for unit, month, asked, reached in self._rows(ASKED, **_binds(at, DELIVERY)):
+        for unit, month, asked, reached in self._rows(ASKED[filters.by], **_binds(at, DELIVERY), **within):
             cells[unit, month] = cells.get((unit, month), Counts()) + Counts(asked=asked, reached=reached)
-        newest = self._rows(LATEST, **_binds(at, COUNTED), **months)
+        months = {"month_from": filters.month_from or "", "month_to": filters.month_to or "9999-99"}
+        newest = self._rows(LATEST[filters.by], seq=seq, place=filters.place, **within, **months)
         latest = {unit: tuple(_unpacked(-int(packed)) for packed in answers) for unit, answers in newest}
-        return Figures(int(as_of), at, counted_at if as_of else None, cells, latest)
+        return Figures(seq, at, counted_at if seq else None, cells, latest)
+
+    def _answers(self, seq: int, filters: Filters, within: dict[str, str]) -> dict[tuple[str, str], Counts]:
+        """What was answered at ``filters.place`` as scores, what was said elsewhere beside it."""
+        cells: dict[tuple[str, str], Counts] = {}
+        if filters.question is not None:
+            binds = tallies.cover(seq, tallies.count_built(self._client, tallies.DETAILS), self._block)
+            for unit, month, place, said, times in self._rows(SCALES[filters.by], **binds, **within, question=filters.question):
+                if place == filters.place:
+                    cells[unit, month] = cells.get((unit, month), Counts()) + _said(said, int(times))
+            return cells
+        binds = tallies.cover(seq, tallies.count_built(self._client, tallies.ANSWERS), self._block)
+        for unit, month, place, *sums in self._rows(ANSWERS[filters.by], **binds, **within):
+            one, two, three, four, five, none, revised, held = map(int, sums)
+            scores = (one, two, three, four, five)
+            if place == filters.place:
+                found = Counts(scores, none, revised, held=held)
+            elif place == "desk":
+                found = Counts(revised=revised, desk_n=sum(scores), desk_satisfied=sum(scores[SATISFIED - 1 :]), held=held)
+            else:
+                continue
+            cells[unit, month] = cells.get((unit, month), Counts()) + found
+        return cells
 
     def registry(self, version: Version | None = None) -> Registry:
         """The units, with all their dated rows."""
@@ -231,6 +261,18 @@ class ClickHouseFigures:
 def _month(number: int) -> str:
     """202403 → ``2024-03``."""
     return f"{number // 100:04d}-{number % 100:02d}"
+
+
+def _said(said: str, times: int) -> Counts:
+    """An option of a scale, as counts of it."""
+    if said == "null":
+        return Counts(not_applicable=times)
+    one, two, three, four, five = (times if said == str(score) else 0 for score in range(1, 6))
+    return Counts((one, two, three, four, five))
+
+
+def _within(filters: Filters) -> dict[str, str]:
+    return {"field": filters.field or "", "channel": filters.channel or "", "mode": filters.mode or ""}
 
 
 def _unpacked(packed: int) -> tuple[str, int]:

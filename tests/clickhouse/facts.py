@@ -154,11 +154,13 @@ class District:
         self._count("answer", day, score=score, answers={"Q0": score}, **told)
         if not good and score is not None:
             self._count("detail", day, answers={"Q7": ["charges"] if draw() < 0.05 else ["slow"]}, **told)
-        if draw() < 0.02 and score is not None:
+        changed = draw() < 0.02 and score is not None
+        if changed and score is not None:
             self._count("retraction", day, score=score, reason="changed", **told)
             self._count("answer", day, score=6 - score, revision=1, **told)
         if draw() < 0.01 and score is not None:
-            self._count("retraction", day, score=score, reason="erased", control={"counted_on": day.isoformat()}, **told)
+            day_said = {"counted_on": day.isoformat()}
+            self._count("retraction", day, score=score, revision=int(changed), reason="erased", control=day_said, **told)
 
     def batches(self, size: int = 500) -> Iterator[tuple[str, int, list[tuple[int, Fact]]]]:
         """(topic, partition, (offset, fact) pairs)."""

@@ -22,6 +22,8 @@ from tests.clickhouse.room import database
 pytestmark = pytest.mark.stack
 Cells = dict[tuple[str, str], Counts]
 DAY = date(2026, 1, 5)
+BLOCK = 32
+"""Few records a block, so that a small district has sums of several levels."""
 CLOSED, REOPENED, DELIVERY, COUNTED = "dossier.closed.v1", "dossier.reopened.v1", "survey.delivery.v1", "survey.counted.v1"
 
 
@@ -92,7 +94,7 @@ def with_echoes(facts: Sequence[Fact], seed: int) -> list[Fact]:
 
 def store(settings: Settings, topics: dict[str, list[Fact]], seed: int = 0) -> ClickHouseFigures:
     """All facts, over two partitions where a topic has several, in batches of any size."""
-    archive, draw = Archive(connect(settings)), random.Random(seed)
+    archive, draw = Archive(connect(settings), block=BLOCK), random.Random(seed)
     for topic, facts in topics.items():
         parts: list[list[Fact]] = [[], []]
         for fact in facts:
@@ -104,7 +106,7 @@ def store(settings: Settings, topics: dict[str, list[Fact]], seed: int = 0) -> C
                 size = draw.randrange(200, 2500)
                 archive.absorb(topic, partition, list(enumerate(part))[offset : offset + size])
                 offset += size
-    return ClickHouseFigures(connect(settings), "test", 0.9)
+    return ClickHouseFigures(connect(settings), "test", 0.9, BLOCK)
 
 
 def hash_of(key: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hailong.domain.calls import AGAIN, CLASS, DISPOSITIONS, Calling, Tally, entry_ref, masked, next_try
+from hailong.domain.calls import AGAIN, CLASS, CLASS_LEFT, DISPOSITIONS, LEFT, Calling, Tally, entry_ref, masked, next_try
 from hailong.domain.hours import Hours
 from hailong.domain.papers import compared, kind_of
 from hailong.domain.rulebook import RulebookError, load
@@ -21,6 +21,8 @@ HEAD = '[[versions]]\nversion = "1"\nvalid_from = 2026-01-01\nsource = "test"\n'
 
 def test_every_disposition_has_a_class() -> None:
     assert set(CLASS) == set(DISPOSITIONS)
+    assert set(CLASS_LEFT) == set(LEFT)
+    assert not set(DISPOSITIONS) & set(LEFT), "one word in the log is one of the two"
 
 
 @pytest.mark.parametrize("said", DISPOSITIONS)
@@ -52,6 +54,8 @@ def test_a_masked_number_shows_two_digits_and_an_entry_is_named_by_no_survey() -
 def test_who_left_the_list_by_themselves_is_in_no_rate() -> None:
     told = Tally(10, 2, {"answered": 3, "refused": 1, "answered_elsewhere": 4}, 0)
     assert (told.interviews, told.called) == (3, 4)
+    assert told.classes == {"interview": 7, "refusal": 1, "noncontact": 0, "other": 0, "not_eligible": 0}
+    assert sum(told.classes.values()) + told.waiting == told.drawn
 
 
 def test_two_entries_are_compared_answer_by_answer() -> None:

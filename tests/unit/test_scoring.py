@@ -16,12 +16,12 @@ from hailong.domain.scoring import (
     Figures,
     Filters,
     UnitInfo,
-    in_steps,
     information,
     percent,
     rate,
     rows,
     standing,
+    stepped,
     suppressed,
     trend,
     wilson,
@@ -100,15 +100,20 @@ def test_in_steps_only_whole_steps_of_five_are_shown(scores: Any, none: int, las
     later = [Counts(not_applicable=1) if s == 0 else Counts(tuple(int(i == s) for i in range(1, 6))) for s in last]  # type: ignore[arg-type] # five of them
     for one in later:
         cell = cell + one
-    newest = [("2026-01", s) for s in reversed(last)][:4]
+    newest = tuple(("2026-01", s) for s in reversed(last))[:4]
     if len(newest) < cell.answered % 5:
         return
-    assert in_steps(cell, newest).answered == cell.answered - cell.answered % 5
+    figures = Figures(99, {}, None, {("A", "2026-01"): cell}, {"A": newest})
+    seen = stepped(figures, Filters(), 5)
+    assert seen.cells["A", "2026-01"].answered == cell.answered - cell.answered % 5
+    assert stepped(seen, Filters(), 5) == seen
+    assert stepped(figures, Filters(), 1).cells == figures.cells
 
 
-def test_a_step_takes_back_the_newest_answers() -> None:
-    cell = Counts((1, 0, 0, 0, 6))
-    assert in_steps(cell, (("2026-01", 1), ("2026-01", 5))) == Counts((0, 0, 0, 0, 5))
+def test_a_step_takes_back_the_newest_answers_of_the_period() -> None:
+    cells = {("A", "2026-01"): Counts((1, 0, 0, 0, 6)), ("A", "2026-02"): Counts((0, 9, 0, 0, 0))}
+    figures = Figures(99, {}, None, cells, {"A": (("2026-01", 1), ("2026-01", 5))})
+    assert stepped(figures, Filters(None, "2026-01"), 5).cells["A", "2026-01"] == Counts((0, 0, 0, 0, 5))
 
 
 def test_a_trend_joins_three_months_and_hides_what_is_below_the_limit() -> None:

@@ -85,6 +85,7 @@ CREATE TABLE IF NOT EXISTS $database.delivery (
     month LowCardinality(String)
 ) ENGINE = $engine ORDER BY (purpose, handling_unit, month, survey_id, seq, _offset) SETTINGS $settings;
 
+-- Sorted by their number: figures are sums over whole blocks of numbers (tally), and what is newer than the last block is read here.
 CREATE TABLE IF NOT EXISTS $database.counted (
     _topic LowCardinality(String),
     _partition UInt16,
@@ -109,8 +110,11 @@ CREATE TABLE IF NOT EXISTS $database.counted (
     ending LowCardinality(String),
     timeliness LowCardinality(String),
     month LowCardinality(String),
-    control String CODEC(ZSTD)
-) ENGINE = $engine ORDER BY (kind, handling_unit, month, seq) SETTINGS $settings;
+    control String CODEC(ZSTD),
+    INDEX of_offset _offset TYPE minmax GRANULARITY 1,
+    INDEX of_kind (kind, reason) TYPE set(32) GRANULARITY 1,
+    INDEX of_survey survey_id TYPE bloom_filter(0.001) GRANULARITY 4
+) ENGINE = $engine ORDER BY seq SETTINGS $settings;
 
 CREATE TABLE IF NOT EXISTS $database.preference (
     _topic LowCardinality(String),
