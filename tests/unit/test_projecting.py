@@ -48,7 +48,7 @@ def test_merging_units_that_behave_alike_shows_no_change() -> None:
 def test_steps_of_the_old_units_are_steps_of_the_new_one() -> None:
     """Else the step of a merged unit would tell one answer of a part."""
     parts = ("hb-da-bac-da-bac", "hb-da-bac-hien-luong", "hb-da-bac-toan-son", "hb-da-bac-tu-ly")
-    one = {(code, "2025-06"): Counts((0, 0, 0, 3, 10)) for code in parts}
-    latest = dict.fromkeys(parts, (("2025-06", 4), ("2025-06", 4), ("2025-06", 5)))
-    found = projected(stepped(Figures(1, {}, None, one, latest), Filters(), 5), Succession(REAL), MERGER)
+    newest: tuple[tuple[str, int], ...] = (("2025-06", 4), ("2025-06", 4), ("2025-06", 5))
+    one = Figures(1, {}, None, {(code, "2025-06"): Counts((0, 0, 0, 3, 10)) for code in parts}, dict.fromkeys(parts, newest))
+    found = projected(stepped(one, Filters(), 5), Succession(REAL), MERGER)
     assert found.figures.cells["pt-x-da-bac", "2025-06"] == Counts((0, 0, 0, 4, 36))
