@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,6 +25,8 @@ from dashboard.calls import CallPages
 from dashboard.gate import Gate, who_of
 from dashboard.helping import LARGE, HelpPages
 from dashboard.managing import Managing
+from dashboard.measures import BODY, MeasureLedger, MeasurePages
+from dashboard.measures import PAGE as MEASURES
 from dashboard.own import Own
 from dashboard.refusing import wrong_question
 from dashboard.scope import Scope
@@ -37,10 +40,11 @@ from hailong.domain.scoring import STEP, Version
 from hailong.domain.units import LOCAL
 from hailong.ports import Clock, Invalid, Permanent, Retryable
 from web import numbers
-from web.assembly import assemble
+from web.assembly import Lifespan, assemble
 from web.headers import Policy
 from web.health import Check
 from web.limits import BodyLimit
+from web.outbox import Outbox
 from web.pages import Pages, texts
 
 _HERE: Final = Path(__file__).parent
@@ -99,6 +103,15 @@ class Door:
     new_token: Callable[[], str]
 
 
+@dataclass(frozen=True)
+class Publishing:
+    """How facts that pages wrote reach the log. ``check`` raises Retryable while it is away; ``close`` is awaited last."""
+
+    outbox: Outbox
+    check: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
+
+
 def build_dashboard(
     store: FigureStore,
     alerts: Alerts,
@@ -113,6 +126,8 @@ def build_dashboard(
     asked: questionnaire.Rows | None = None,
     waiting: tuple[Lists, Callable[[str], str]] | None = None,
     talking: Talking | None = None,
+    measures: MeasureLedger | None = None,
+    publishing: Publishing | None = None,
     loopback_only: bool = False,
     trusted_proxies: str = "",
 ) -> Starlette:
@@ -121,17 +136,16 @@ def build_dashboard(
     ``notice``: language → a text at the top of the page (what is public, what simulated). ``step``: figures of a unit move in steps
     of so many answers, but for the quality office. ``letters``: the rows of ``/messages``, ``arms`` its comparison;
     ``asked``: what ``/questionnaire`` shows; ``running``: what ``/operations`` shows; ``waiting``: the quality office's lists and how units
-    are called; ``talking``: calls, help, paper. ``loopback_only``: whoever does not come from this very machine gets 403, signed in or not.
+    are called; ``talking``: calls, help, paper; ``measures``: "you said, we did"; ``publishing``: how what forms wrote
+    reaches the log. ``loopback_only``: whoever does not come from this very machine gets 403, signed in or not.
     """
-    access = texts(_HERE / "texts" / "access")
-    talk = texts(_HERE / "texts" / "talking")
-    more = {lang: {"talking": said["nav"], "calls": said["calls"], "helping": said["helping"]} for lang, said in talk.items()}
-    words = {lang: said | {"access": access[lang], "operations": operations.words()[lang]} for lang, said in texts(_HERE / "texts").items()}
-    words = {lang: said | more[lang] for lang, said in words.items()}
+    words = _words()
     site = {lang: str(said["site"]) for lang, said in words.items()}
-    styles = [_HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations", "talking")]
+    styles = [_HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations", "talking", "measures")]
     pages = Pages([_HERE / "templates"], styles, words, site)
     gate = Gate(door.access, pages, loopback_only=loopback_only, new_token=door.new_token)
+    if publishing is not None:
+        gate.wrote = publishing.outbox.wake
     views = Views(store, clock, step)
     desk = _Desk(views, alerts, gate, dict(notice or {}), step)
     routes = [
@@ -150,16 +164,52 @@ def build_dashboard(
     if talking is not None:
         gate.talks = True
         routes += [*CallPages(gate, talking).routes(), *HelpPages(gate, talking).routes()]
+    if measures is not None:
+        gate.tells = True
+        routes += MeasurePages(gate, measures, clock, talking.survey if talking is not None else "").routes()
     if running is not None:
         routes.append(Route("/operations", gate.page(operations.page(running, gate), operations.ROLES), name="operations"))
     if letters is not None:
         routes.append(Route("/messages", gate.page(messages.page(letters, gate.shown, pages.turned, arms)), name="messages"))
     checks = [Check("clickhouse", _probe(views.ping)), Check("ledger", _probe(alerts), needed=False)]
+    checks += [Check("log", publishing.check, needed=False)] if publishing is not None else []
     for route in routes:
         if route.path not in LARGE:
-            route.app = BodyLimit(route.app, _SMALL)
+            route.app = BodyLimit(route.app, BODY if route.path == MEASURES else _SMALL)
     policy = Policy(styles=pages.style_source, forms=f"'self' {talking.survey}" if talking is not None else "'self'")
-    return assemble(routes, pages, policy=policy, checks=checks, trusted_proxies=trusted_proxies, body_limit=LARGEST + _SMALL)
+    return assemble(
+        routes, pages, policy=policy, checks=checks, trusted_proxies=trusted_proxies, body_limit=LARGEST + _SMALL,
+        lifespan=_life(publishing),
+    )  # fmt: skip
+
+
+def _life(publishing: Publishing | None) -> Lifespan:
+    """While the site runs, its outbox is published."""
+
+    @asynccontextmanager
+    async def life(_app: Starlette) -> AsyncIterator[None]:
+        if publishing is None:
+            yield
+            return
+        publishing.outbox.start()
+        try:
+            yield
+        finally:
+            await publishing.outbox.stop()
+            await publishing.close()
+
+    return life
+
+
+def _words() -> dict[str, dict[str, Any]]:
+    """Language → what the templates call ``t``."""
+    read = {name: texts(_HERE / "texts" / name) for name in ("access", "measures", "talking")}
+    said = {}
+    for lang, words in texts(_HERE / "texts").items():
+        talk = read["talking"][lang]
+        rooms = {"access": read["access"][lang], "operations": operations.words()[lang], "measures": read["measures"][lang]}
+        said[lang] = words | rooms | {"talking": talk["nav"], "calls": talk["calls"], "helping": talk["helping"]}
+    return said
 
 
 def _probe(ask: Callable[[], object]) -> Callable[[], Any]:

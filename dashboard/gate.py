@@ -40,6 +40,10 @@ class Gate:
         self.pages = pages
         self.talks = False
         """Whether there are calls, help at the desk and paper here."""
+        self.tells = False
+        """Whether "you said, we did" is written here."""
+        self.wrote: Callable[[], None] = _nothing
+        """Called after every form of who is signed in: what it wrote may have facts that are to be published."""
         self._loopback_only = loopback_only
         self._new_token = new_token
 
@@ -57,9 +61,12 @@ class Gate:
                 return self.to("/sign-in", request)
             _allow(who, roles)
             request.state.who, request.state.files = who, files
-            if request.method == "POST":
-                await self._ours(request, who.csrf)
-            return await endpoint(request)
+            if request.method != "POST":
+                return await endpoint(request)
+            await self._ours(request, who.csrf)
+            answer = await endpoint(request)
+            self.wrote()
+            return answer
 
         return guarded
 
@@ -134,7 +141,8 @@ class Gate:
     def shown(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         """A page for who is signed in."""
         lang, who = self.pages.language(request), who_of(request)
-        return self.pages.respond(template, lang, status, who=who, csrf=who.csrf, talks=self.talks, **context)
+        there: dict[str, Any] = {"talks": self.talks, "tells": self.tells, "path": request.url.path}
+        return self.pages.respond(template, lang, status, who=who, csrf=who.csrf, **there, **context)
 
     def shown_outside(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         """A page for who is not; with a fresh token of its form."""
@@ -185,6 +193,10 @@ class Gate:
             cause = "host"
         if cause is not None:
             raise foreign(cause, host, (request.scope.get("server") or ("", 80))[1] or 80, self.pages.words)
+
+
+def _nothing() -> None:
+    """Where nothing is published."""
 
 
 def who_of(request: Request) -> Who:

@@ -49,6 +49,12 @@ class Scope:
         return [a for a in mine if not self.morning or _local_day(a["raised_at"]) < today]
 
 
+def codes_within(top: str, registry: Registry, day: date) -> frozenset[str]:
+    """A unit and everything under it, as units lie on ``day``."""
+    scope = Scope(top)
+    return frozenset({top, *(code for code in registry.codes() if scope.holds(code, registry, day))})
+
+
 def _local_day(moment: str) -> date:
     return datetime.fromisoformat(moment).astimezone(LOCAL).date()
 

@@ -9,11 +9,11 @@ from datetime import date, datetime
 from typing import Any, Final, Literal, Protocol
 
 from dashboard.access import Who
-from dashboard.scope import Scope
+from dashboard.scope import codes_within
 from hailong.domain.access import AT_A_DESK, AuditAct, Role
 from hailong.domain.calls import Calling, Disposition, Entry, Tally, Waiting
 from hailong.domain.papers import PaperTally, ToEnter
-from hailong.domain.units import Registry
+from hailong.domain.units import LOCAL, Registry
 from hailong.events import UnitChanged
 from hailong.ports import Clock, SlotForAnswer
 
@@ -118,9 +118,7 @@ class Talking:
         """The units of an account's scope: their own for who works at a desk, those that must not be asked about for a caller."""
         if who.scope is None:
             return frozenset()
-        registry, today = Registry(reader.units()), self.clock.now().date()
-        scope = Scope(who.scope)
-        return frozenset({who.scope, *(code for code in registry.codes() if scope.holds(code, registry, today))})
+        return codes_within(who.scope, Registry(reader.units()), self.clock.now().astimezone(LOCAL).date())
 
     def barred(self, who: Who) -> frozenset[str]:
         """Units about whose dossiers this account hears nothing: it is judged by them."""

@@ -189,6 +189,7 @@ class SurveyCounted(Fact, frozen=True, kw_only=True):
     reason: str | None = None
     about: About | None = None
     control: dict[str, Any] = {}
+    """What a control record says; of an erased answer, the day it was counted on; of a call's disposition, see hailong.domain.calls."""
 
 
 class ContactPreference(Fact, frozen=True, kw_only=True):
@@ -222,6 +223,16 @@ class AlertChanged(Fact, frozen=True, kw_only=True):
     until: date
     sentence_vi: str
     sentence_en: str
+    field: str | None = None
+    """The field it is about, in all of ``unit``; null = everything of the unit."""
+    expected: float | None = None
+    """How many of the ``n`` would have been satisfied on target."""
+    estimate: float | None = None
+    """Share of satisfied likely now; ``low`` and ``high`` are its 95 % interval."""
+    years: float | None = None
+    """How seldom, in years, a unit on its target would see this."""
+    table_month: str | None = None
+    """Month of the table of how hard each field is."""
 
 
 class CaseChanged(Fact, frozen=True, kw_only=True):
@@ -303,6 +314,88 @@ class ProviderChanged(Fact, frozen=True, kw_only=True):
     at: datetime
 
 
+class TotalsStated(Fact, frozen=True, kw_only=True):
+    """The portal's own totals of a unit and month, as entered by people: dossiers, none negative. A later ``seq`` replaces the former."""
+
+    unit: str
+    month: str
+    """``YYYY-MM``."""
+    received: int
+    ended: int
+    overdue: int
+    """Of those that ended."""
+    petitions: int
+    dislikes: int
+    source: str
+    seq: int
+
+
+class ReferenceStated(Fact, frozen=True, kw_only=True):
+    """A figure of somebody else's measurement, entered by people: shown beside ours, never mixed with it. A later ``seq`` replaces it."""
+
+    series: str
+    unit: str
+    """Of the registry; or ``NATION``."""
+    period: str
+    """``YYYY``, ``YYYY-Qn`` or ``YYYY-MM``."""
+    value: float
+    scale: str
+    """``percent``, or ``points/N``: of N points."""
+    n: int | None = None
+    """People asked, where it is known."""
+    source: str
+    seq: int
+
+
+class ProcedureChanged(Fact, frozen=True, kw_only=True):
+    """A row of the catalogue of procedures, valid on local days ``valid_from`` ≤ d < ``valid_to``."""
+
+    code: str
+    """National: the first two parts of a procedure's code, ``1.001612``."""
+    name: str
+    field: str
+    level: ServiceLevel = "other"
+    sensitive: bool = False
+    """A message by itself would betray it: nobody is asked."""
+    valid_from: date
+    valid_to: date | None = None
+    source: str
+    seq: int
+
+
+class EarlierStated(Fact, frozen=True, kw_only=True):
+    """How often a value was given in an earlier survey, which stays a series of its own whatever its scale. A later ``seq`` replaces it."""
+
+    series: str
+    unit: str
+    month: str
+    question: str
+    value: str
+    """As that survey called it."""
+    place: int
+    """Of this value on its scale, from 1, the lowest."""
+    places: int
+    """Values of the scale."""
+    satisfied_from: int
+    """Place from which on that survey counts a value as satisfied."""
+    n: int
+    source: str
+    seq: int
+
+
+Statement = TotalsStated | ReferenceStated | ProcedureChanged | EarlierStated
+"""What people enter from elsewhere; the newest about a thing holds."""
+NATION: Final = "national"
+"""The unit of a reference figure of the whole country."""
+STATES: Final[dict[type[Statement], tuple[str, ...]]] = {
+    TotalsStated: ("unit", "month"),
+    ReferenceStated: ("series", "unit", "period"),
+    ProcedureChanged: ("code", "valid_from"),
+    EarlierStated: ("series", "unit", "month", "question", "value"),
+}
+"""Kind of statement → the fields that say what it is about."""
+
+
 @dataclass(frozen=True)
 class Topic:
     """One topic: its name, the schema of its values, the field that is its key, its partitions (fixed at creation)."""
@@ -327,6 +420,10 @@ TOPICS: Final[tuple[Topic, ...]] = (
     Topic("target.changed.v1", TargetChanged, "registry_id", 1),
     Topic("draw.seed.v1", DrawSeed, "registry_id", 1),
     Topic("provider.changed.v1", ProviderChanged, "registry_id", 1),
+    Topic("totals.stated.v1", TotalsStated, "registry_id", 1),
+    Topic("reference.stated.v1", ReferenceStated, "registry_id", 1),
+    Topic("procedure.changed.v1", ProcedureChanged, "registry_id", 1),
+    Topic("earlier.stated.v1", EarlierStated, "registry_id", 1),
 )
 BY_NAME: Final[dict[str, Topic]] = {t.name: t for t in TOPICS}
 _BY_SCHEMA: Final[dict[type[Fact], Topic]] = {t.schema: t for t in TOPICS}

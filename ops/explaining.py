@@ -101,6 +101,9 @@ def _checks(wiring: Wiring, said: SurveyDecided | None, ending: DossierClosed | 
 
 def _checks_of_rest(wiring: Wiring, rest: Rest, rules: Rules, dossier_ref: str) -> list[Check]:
     """What would be decided now: the rest is one of the rules."""
+    now = wiring.clock.now()
+    with wiring.ledger("cli").read() as reader:
+        catalogue = reader.catalogue()
     known = Known(
         reach=tuple(cast(MessageChannel, c) for c in rest.reach if c in wiring.ways),
         unit_endings=rest.unit_endings,
@@ -110,8 +113,9 @@ def _checks_of_rest(wiring: Wiring, rest: Rest, rules: Rules, dossier_ref: str) 
         asked_at=rest.asked_at,
         test=rest.test,
         minor=rest.minor,
+        sensitive=catalogue.sensitive(rest.ending.procedure_code_national, rest.ending.ended_on, local(now).date()),
     )
-    return checks(rest.ending, known, wiring.clock.now(), rules, lambda purpose: wiring.draw(rest.ending.heard_on, dossier_ref, purpose))
+    return checks(rest.ending, known, now, rules, lambda purpose: wiring.draw(rest.ending.heard_on, dossier_ref, purpose))
 
 
 def _rules_of(wiring: Wiring, said: SurveyDecided) -> Rules | None:

@@ -1,12 +1,12 @@
-"""What the survey site's page for devices at desks needs of the installation."""
+"""What the survey site's page for devices at desks needs of the installation, and how the office makes a device's address."""
 
 from __future__ import annotations
 
 import hashlib
 from datetime import datetime
 
-from hailong.domain.units import LOCAL
-from hailong.ports import SlotForAnswer
+from hailong.domain.units import LOCAL, Registry
+from hailong.ports import Invalid, SlotForAnswer
 from sinks.ledger import Ledger
 from sinks.ledger.kiosks import SEEN_EVERY, KioskDevice
 
@@ -14,6 +14,19 @@ from sinks.ledger.kiosks import SEEN_EVERY, KioskDevice
 def secret_hash(secret: str) -> str:
     """What is kept of the 128 random bits of an address or a cookie: nobody who has it can make them again."""
     return hashlib.sha256(b"hailong kiosk v1:" + secret.encode()).hexdigest()
+
+
+def offer(ledger: Ledger, device: KioskDevice, token: str, survey_url: str) -> str:
+    """A device may be enrolled: the address that does it, once, within 24 hours. ``token``: 128 random bits or more.
+
+    Raises Invalid for a unit there is not on the day it is made.
+    """
+    with ledger.read() as reader:
+        if Registry(reader.units()).on(device.unit, device.made_at.astimezone(LOCAL).date()) is None:
+            raise Invalid("unknown_unit", "unit", f"{device.unit}: no such unit today. `hailong import units` brings it in.")
+    with ledger.begin() as tx:
+        tx.make_kiosk(device, secret_hash(token))
+    return f"{survey_url.rstrip('/')}/kiosk/enrol/{token}"
 
 
 class KioskBook:

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiokafka.structs import TopicPartition
 
-from hailong.domain.detectors import Judge
+from hailong.domain.judging import Judge
 from hailong.domain.scoring import Filters, Version
 from hailong.events import AlertChanged, CaseChanged, Fact, SurveyCounted, decode
 from hailong.ports import Invalid, Permanent, Retryable

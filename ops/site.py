@@ -19,7 +19,7 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
-from dashboard.app import build_dashboard
+from dashboard.app import Publishing, build_dashboard
 from hailong import telemetry
 from hailong.domain.alert_sentences import listed
 from hailong.domain.questionnaire import QuestionnaireError
@@ -49,6 +49,7 @@ from surveys.site import Parts, build_site
 from surveys.wording import library, office
 from web.assembly import server
 from web.health import Check
+from web.outbox import Outbox
 
 NAMES: Final = ("intake", "survey", "dashboard")
 
@@ -106,7 +107,8 @@ def survey(wiring: Wiring, name: str) -> Starlette:
 def dashboard(wiring: Wiring, name: str) -> Starlette:
     """Where officers look, once they have signed in."""
     s = wiring.settings
-    ledger = wiring.ledger(name)
+    ledger = wiring.lasting_ledger(name)
+    publisher = wiring.aio_publisher(name)
 
     def alerts() -> list[dict[str, Any]]:
         with ledger.read() as reader:
@@ -123,6 +125,8 @@ def dashboard(wiring: Wiring, name: str) -> Starlette:
         arms=partial(arms.report, wiring, ledger),
         running=Running(wiring, ledger),
         talking=talking(wiring, ledger),
+        measures=ledger,
+        publishing=Publishing(Outbox(ledger, publisher, "dashboard"), publisher.check, publisher.close),
         asked=lambda form, ending: questionnaires.rows(library(), cast(Form, form), ending),
         waiting=(OfficeLists(ledger), wiring.unit_names(ledger)),
         loopback_only=s.dashboard_loopback_only,

@@ -31,6 +31,8 @@ LABELS: Final = 24
 _TRIES: Final = 20
 _FONTS: Final = typst.Fonts(include_system_fonts=False)
 """Typst's own: paper looks the same wherever it is made."""
+STANDARD: Final = "ua-1"
+"""PDF/UA-1 (ISO 14289-1): tagged, with title and language, so that a screen reader can read it; typst refuses what falls short."""
 Kind = Literal["slip", "sticker", "poster"]
 
 
@@ -68,7 +70,9 @@ def new_codes(n: int, random: Callable[[int], bytes], taken: Callable[[Sequence[
 def printed(kind: Kind, codes: Sequence[str], imprint: Imprint) -> bytes:
     """The PDF: a slip a page, ``LABELS`` stickers a page, or the poster, which takes no codes (ValueError)."""
     on = datetime.combine(imprint.day, time(), UTC)
-    made: bytes = typst.compile(str(PAGES / f"{kind}.typ"), **handed(kind, codes, imprint), format="pdf", timestamp=on)
+    made: bytes = typst.compile(
+        str(PAGES / f"{kind}.typ"), **handed(kind, codes, imprint), format="pdf", pdf_standards=STANDARD, timestamp=on
+    )  # fmt: skip
     return made
 
 

@@ -26,7 +26,7 @@ import structlog
 import uvloop
 
 from hailong import telemetry
-from hailong.domain import detectors
+from hailong.domain import judging
 from hailong.domain.rulebook import RulebookError
 from hailong.ports import Receipt, Retryable
 from hailong.settings import SettingError, Settings, load
@@ -106,7 +106,7 @@ class Role:
 
     def _judge(self) -> Handler:
         target = self.wiring.settings.default_target
-        return Judging(self.outbox, lambda seq, states: detectors.Judge(target, seq, states))
+        return Judging(self.outbox, lambda seq, states: judging.Judge(target, seq, states))
 
     def _archive(self) -> Handler:
         settings = self.wiring.settings

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 from hailong.domain.dossier import REASONS, SOURCE, Parsed, parse_item
 from hailong.domain.people import Keyed
+from hailong.domain.procedures import Catalogue, with_field
 from hailong.events import DossierReopened
 from hailong.ports import Invalid, Ledger, PendingRecord, Publisher, Transaction
 
+FROM_CATALOGUE: Final = "field_code: from_the_catalogue"
+"""Noted where an ending came without a field."""
 IN_ONE_TRANSACTION: Final = 50
 """Acts committed together: few enough that other writers of the ledger wait milliseconds, not longer."""
 _AT_ONCE: Final = 500
@@ -44,12 +47,14 @@ class ItemResult:
     reason: str | None = None
     notes: tuple[str, ...] = ()
     """Parts of the item that were dropped, as ``field: word``."""
+    filled: tuple[str, ...] = ()
+    """Parts the item came without and that were filled in, as ``field: word``."""
 
     def as_json(self) -> dict[str, Any]:
         """The item's part of the answer of ``POST /v1/dossiers``."""
         error = {"field": self.field, "reason": self.reason} if self.reason else None
         answer = {"index": self.index, "status": self.status, "event_id": self.event_id, "duplicate": self.duplicate, "error": error}
-        return answer | {"notes": list(self.notes)} if self.notes else answer
+        return answer | {"notes": [*self.notes, *self.filled]} if self.notes or self.filled else answer
 
 
 def refused_item(index: int, error: Invalid) -> ItemResult:
@@ -105,7 +110,8 @@ class Desk:
     def _commit(self, parsed: Sequence[tuple[int, Parsed]], source: str, now: datetime, waiting: set[int]) -> dict[int, ItemResult]:
         with self._ledger.begin() as tx:
             _paused(tx, source)
-            taken = [_taken(tx, index, one, now) for index, one in parsed]
+            catalogue = tx.catalogue()
+            taken = [_taken(tx, catalogue, index, one, now) for index, one in parsed]
         waiting.update(id_ for _, ids in taken for id_ in ids)
         return {result.index: result for result, _ in taken}
 
@@ -148,13 +154,17 @@ def _paused(tx: Transaction, source: str) -> None:
         raise SourcePaused(source, why)
 
 
-def _taken(tx: Transaction, index: int, parsed: Parsed, now: datetime) -> tuple[ItemResult, tuple[int, ...]]:
+def _taken(tx: Transaction, catalogue: Catalogue, index: int, parsed: Parsed, now: datetime) -> tuple[ItemResult, tuple[int, ...]]:
     act = parsed.act
-    if isinstance(act.fact, DossierReopened) and not tx.known(act.fact.dossier_ref):
-        return refused_item(index, Invalid("not_ended", "status_code", REASONS["not_ended"])), ()
+    if isinstance(act.fact, DossierReopened):
+        if not tx.known(act.fact.dossier_ref):
+            return refused_item(index, Invalid("not_ended", "status_code", REASONS["not_ended"])), ()
+    else:
+        act = replace(act, fact=with_field(act.fact, catalogue))  # no part of what the source said: sent again, it is the same act
     taken = tx.take_act(act, now)
     if taken.status == "conflict":
         return ItemResult(index, 409, act.event_id, field=None, reason="conflict", notes=parsed.notes), ()
     # Known, but not in the log yet: an earlier try ended before the broker acknowledged, so to the source it is new.
     duplicate = taken.status == "duplicate" and not taken.pending
-    return ItemResult(index, 202, act.event_id, duplicate, notes=parsed.notes), taken.pending
+    filled = (FROM_CATALOGUE,) if taken.status == "new" and act.fact != parsed.act.fact else ()
+    return ItemResult(index, 202, act.event_id, duplicate, notes=parsed.notes, filled=filled), taken.pending

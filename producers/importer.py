@@ -53,6 +53,8 @@ class ImportReport:
     """Reason → lines."""
     dropped: Counter[str] = field(default_factory=Counter)
     """``field: word`` → lines that were taken without that part."""
+    filled: Counter[str] = field(default_factory=Counter)
+    """``field: word`` → lines that came without that part and got it from elsewhere."""
     unread: dict[str, int] = field(default_factory=dict)
     """Column or key no field of the mapping reads → its first line. Refuses nothing."""
     columns: tuple[str, ...] = ()
@@ -76,6 +78,7 @@ class ImportReport:
         kinds = {
             "refused_by_reason": dict(sorted(self.refused.items())),
             "dropped_parts": dict(sorted(self.dropped.items())),
+            "filled_parts": dict(sorted(self.filled.items())),
             "unread": self.unread,
         }
         return {"file": self.file, "source": self.source, **counts, **kinds, "report": str(self.report) if self.report else None}
@@ -88,6 +91,7 @@ class ImportReport:
         ]
         said += [f"  refused, {reason}: {n:,}" for reason, n in sorted(self.refused.items())]
         said += [f"  taken without {part}: {n:,}" for part, n in sorted(self.dropped.items())]
+        said += [f"  filled in, {part}: {n:,}" for part, n in sorted(self.filled.items())]
         said += [self._warning(name, line) for name, line in self.unread.items()]
         return (
             [*said, f"Refused lines stand in {self.report}; correct them at the source and import the file again."] if self.report else said
@@ -218,6 +222,7 @@ def _item(line: Line, mapping: LineMapping) -> dict[str, Any]:
 
 def _count(report: ImportReport, result: ItemResult) -> None:
     report.dropped.update(result.notes)
+    report.filled.update(result.filled)
     if result.status == 202:
         report.duplicate += result.duplicate
         report.new += not result.duplicate

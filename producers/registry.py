@@ -8,11 +8,9 @@ The same list twice changes nothing.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ from hailong.domain.succession import faults
 from hailong.domain.units import Registry
 from hailong.events import Predecessor, SubmissionChannel, SuccessionKind, TargetChanged, UnitChanged, UnitLevel
 from hailong.ports import Invalid, Ledger, PendingRecord, Publisher
+from producers.lists import lines
 
 ALWAYS: Final = date(1900, 1, 1)
 _LEVELS: Final = frozenset(get_args(UnitLevel))
@@ -83,7 +82,7 @@ class Difference:
 
 def read_units(path: Path) -> list[UnitRow]:
     """The rows of a list. Raises Invalid naming line and column; nothing of a list with a fault is taken."""
-    rows = [(where, _row(where, raw)) for where, raw in _lines(path)]
+    rows = [(where, _row(where, raw)) for where, raw in lines(path, ("code", "name", "level"))]
     if not rows:
         raise Invalid("missing", None, f"{path.name}: no units in it. {_HEADER}")
     _check(rows)
@@ -93,7 +92,7 @@ def read_units(path: Path) -> list[UnitRow]:
 def read_targets(path: Path) -> list[TargetRow]:
     """The targets of a list with the columns ``value, valid_from, source`` and, where they narrow it, ``unit, field, channel, question,
     valid_to``. Raises Invalid naming the line."""
-    rows = [_target(where, raw) for where, raw in _lines(path, ("value", "valid_from", "source"))]
+    rows = [_target(where, raw) for where, raw in lines(path, ("value", "valid_from", "source"))]
     if not rows:
         raise Invalid("missing", None, f"{path.name}: no targets in it")
     return rows
@@ -118,32 +117,6 @@ def _target(where: str, raw: Mapping[str, Any]) -> TargetRow:
         )  # fmt: skip
     except Invalid as e:
         raise Invalid(e.reason, e.field, f"{where}: {e.detail}") from None
-
-
-def _lines(path: Path, columns: Sequence[str] = ("code", "name", "level")) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(where it stands, columns) of each unit."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as e:
-        raise Invalid("not_utf8", None, f"{path.name}: byte {e.start} is not UTF-8. Save the list as UTF-8.") from None
-    if path.suffix.lower() == ".json":
-        yield from _entries(path.name, text)
-        return
-    table = csv.DictReader(io.StringIO(text))
-    for name in columns:
-        if table.fieldnames is not None and name not in table.fieldnames:
-            raise Invalid("missing", name, f"line 1: there is no column {name}. The first line names the columns: {','.join(columns)}, …")
-    for raw in table:
-        yield f"line {table.line_num}", raw
-
-
-def _entries(name: str, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
-        entries = msgspec.json.decode(text, type=list[dict[str, Any]])
-    except msgspec.DecodeError as e:
-        raise Invalid("not_json", None, f"{name}: {e}. Write an array of objects.") from None
-    for n, raw in enumerate(entries, start=1):
-        yield f"entry {n}", raw
 
 
 def _row(where: str, raw: Mapping[str, Any]) -> UnitRow:

@@ -26,7 +26,7 @@ PART: Final = 200
 class CallLedger(Protocol):
     """What the round needs of a transaction besides the due table."""
 
-    def clear_calls(self, now: datetime, limit: int) -> int: ...
+    def clear_calls(self, now: datetime, real_now: datetime, limit: int) -> int: ...
     def call_candidates(self, rules: Calling, day: date, now: datetime, after: str, limit: int) -> list[Candidate]: ...
     def add_calls(self, drawn: Sequence[Candidate], rules: Calling, day: date, now: datetime, cap_days: int) -> int: ...
 
@@ -54,6 +54,7 @@ class Caller:
         self._rules = rules
         self._draw = draw
         self._part = part
+        self._real_now = real_now
         self._daily = EveryDay(KIND, AT, self._draw_day, outbox, clock, real_now, lease_s)
 
     async def round(self) -> int:
@@ -61,7 +62,7 @@ class Caller:
         return await self._daily.round()
 
     async def _draw_day(self, now: datetime) -> int:
-        while (await self._outbox.write(lambda tx: cast(CallLedger, tx).clear_calls(now, self._part)))[0]:
+        while (await self._outbox.write(lambda tx: cast(CallLedger, tx).clear_calls(now, self._real_now(), self._part)))[0]:
             pass
         rules = self._rules(now.date())
         calling, added, after = calling_of(rules), 0, ""

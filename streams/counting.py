@@ -80,7 +80,7 @@ def control_of(fact: Fact) -> tuple[CountedKind, dict[str, object]] | None:
 
 
 class Judge(Protocol):
-    """Detectors over the counted records (hailong.domain.detectors.Judge)."""
+    """Detectors over the counted records (hailong.domain.judging.Judge)."""
 
     seq: int
     """The last record taken."""

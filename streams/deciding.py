@@ -84,7 +84,7 @@ class Decider:
                 if fact.dossier_ref not in slots:
                     refused.append(Refused(item, "dossier_ref: the ledger knows no such dossier"))
                 elif desk.undecided(fact.dossier_ref):
-                    known = self._known(tx, slots[fact.dossier_ref], desk, now)
+                    known = self._known(tx, fact, slots[fact.dossier_ref], desk, now)
                     desk.decided(self._decided(fact, slots[fact.dossier_ref], known, self._verdict(fact, known, now), now))
         self._write(tx, desk, now)
         return refused
@@ -95,7 +95,7 @@ class Decider:
     def _draw_of(self, fact: DossierClosed) -> Callable[[str], float]:
         return lambda purpose: self._office.draw(fact.heard_on, fact.dossier_ref, purpose)
 
-    def _known(self, tx: Transaction, slot: SlotForDecision, desk: _Desk, now: datetime) -> Known:
+    def _known(self, tx: Transaction, fact: DossierClosed, slot: SlotForDecision, desk: _Desk, now: datetime) -> Known:
         return Known(
             reach=tuple(c for c in slot.reach if c in self._office.channels),
             unit_endings=self._unit_endings(tx, slot.unit, now.date()),
@@ -105,6 +105,7 @@ class Decider:
             asked_at=desk.last_asked(slot),
             test=slot.test,
             minor=slot.minor,
+            sensitive=tx.catalogue().sensitive(fact.procedure_code_national, fact.ended_on, now.date()),
         )
 
     def _unit_endings(self, tx: Transaction, unit: str, today: date) -> int:
@@ -179,7 +180,7 @@ class Decider:
         told: list[_Told] = []
         able: dict[str, tuple[Resting, Known, Asked]] = {}
         for one in group:
-            known = self._known(tx, one.slot, _Desk({}), now)
+            known = self._known(tx, one.ending, one.slot, _Desk({}), now)
             verdict = self._verdict(one.ending, known, now)
             if isinstance(verdict, Asked):
                 able[one.slot.dossier_ref] = (one, known, verdict)

@@ -23,6 +23,7 @@ from surveys.answers.pressure import Pressure
 from surveys.answers.showing import Showing
 from surveys.answers.spool import Spool
 from surveys.answers.submitting import Submitting
+from surveys.answers.telling import PAGE as TOLD
 from surveys.channels.gateway_file import Gateway
 from surveys.doors.coming import Coming
 from surveys.doors.drawing import DrawBook, Drawing
@@ -36,13 +37,13 @@ from surveys.inbound.gateway_doors import GatewayDoors
 from surveys.inbound.ratings import EventDoor, Ratings
 from surveys.inbound.receipts import ReceiptDoor, Receipts
 from surveys.inbound.replying import Replying, StopNumber
-from surveys.outbox import Outbox
 from surveys.records import Records, SiteLedger
 from surveys.serving import Serving
 from surveys.wording import TEXTS, Library, Office
 from web.assembly import assemble, by_method
 from web.headers import Policy
 from web.health import Check
+from web.outbox import Outbox
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,14 @@ class Parts:
 def build_site(parts: Parts) -> Starlette:
     """The site as an ASGI application; its lifespan drains spool and outbox and gives the spool up at the end."""
     sealer = Sealer(parts.form_keys)
-    showing = Showing(parts.office, sealer, parts.receipt_for, parts.texts)
+    showing = Showing(parts.office, sealer, parts.receipt_for, parts.clock, parts.texts)
     records = Records(parts.ledger)
     # A link's code of 59 bits: ten times as many guesses from fresh addresses find one of 10,000 open links in 80,000 years.
     per_minute = parts.settings.unknown_codes_per_minute
     guard = Guard(per_minute, 10 * per_minute, 3, parts.monotonic)
     typed = Guard(per_minute, per_minute // 4, 1, parts.monotonic)
     keeper = Keeper(parts.publisher, parts.spool, parts.counters)
-    outbox = Outbox(parts.ledger, records, parts.publisher)
+    outbox = Outbox(parts.ledger, parts.publisher, "surveys", records.run)
     submitting = Submitting(parts.settings.registry_id, records, keeper, parts.clock)
     pressure = Pressure(parts.settings.desk_networks.split(","), parts.clock, parts.monotonic, parts.new_nonce().encode()[:64])
     asking = Asking(parts.library, records, keeper, submitting, sealer, showing, guard, pressure, parts.clock, parts.new_nonce)
@@ -202,9 +203,13 @@ def _routes(asking: Asking, entering: Entering, stopping: Stopping, receipts: Re
     async def accessibility(request: Request) -> Response:
         return showing.accessibility(showing.language(request))
 
+    async def tell(request: Request) -> Response:
+        return showing.tell(request)
+
     return [
         Route("/", why, name="home"),
         Route("/notice", why, name="notice"),
+        Route(TOLD, tell, name="told"),
         Route("/accessibility", accessibility, name="accessibility"),
         Route("/receipts/zns", ratings.take, methods=["POST"], name="ratings"),
         Route("/receipts/{provider}", receipts.take, methods=["POST"], name="receipts"),

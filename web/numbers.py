@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 
 def number(value: int, language: str) -> str:
@@ -25,6 +25,11 @@ def interval(low: float, high: float, language: str) -> str:
 def day(value: date, language: str) -> str:
     """``12/3/2026`` (vi), ``12 March 2026`` (en): English readers disagree about which number is the month."""
     return f"{value.day} {value:%B} {value.year}" if language == "en" else f"{value.day}/{value.month}/{value.year}"
+
+
+def clock(value: datetime) -> str:
+    """``9:05``: of the day in the zone it comes in, in every language."""
+    return f"{value.hour}:{value:%M}"
 
 
 def month(value: str, language: str) -> str:

@@ -78,10 +78,12 @@ class Pages:
         site: Mapping[str, str],
         shared: Mapping[str, Mapping[str, Any]] | None = None,
         heard: Mapping[str, Heard] | None = None,
+        around: Callable[[Request, int], Mapping[str, Any]] | None = None,
     ) -> None:
         """``words``: language → what the site's templates call ``t``; ``site``: language → the site's name in the page's head.
 
         ``shared``: what every site says, in languages that have it elsewhere than here; ``heard``: languages without words of their own.
+        ``around``: what else the site's ``error.html`` is told, of a request and its status; ``lang`` and ``headers`` are the answer's.
         """
         sheets = [_HERE / "static" / "base.css", *styles]
         self.css = _tight("\n".join(path.read_text("utf-8") for path in sheets))
@@ -91,6 +93,7 @@ class Pages:
         shared = {**texts(_HERE / "texts", [one for one in words if one not in (shared or {})]), **(shared or {})}
         self.words = {one: words[said] for one, said in self.written.items()}
         self.site = site
+        self._around = around
         self.errors = {one: shared[said] for one, said in self.written.items()}
         self._env = Environment(
             loader=FileSystemLoader([*folders, _HERE / "templates"]),
@@ -103,7 +106,7 @@ class Pages:
         figures: dict[str, Callable[..., str]] = {
             "number": numbers.number, "percent": numbers.percent, "interval": numbers.interval, "day": numbers.day,
         }  # fmt: skip
-        self._env.filters.update({name: self._in_words(write) for name, write in figures.items()})
+        self._env.filters.update({name: self._in_words(write) for name, write in figures.items()} | {"clock": numbers.clock})
 
     @property
     def style_source(self) -> str:
@@ -148,13 +151,14 @@ class Pages:
         """The answer to an HTTPException: a page; JSON under ``/api/`` and for a program that asks for it; one shape each."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-        lang = self.language(request)
         if programs.asks(request):
             return programs.refusal(request, error, status, headers, self._said("en", status)["text"])
+        more = dict(self._around(request, status)) if self._around else {}
+        lang = str(more.pop("lang", self.language(request)))
         said = self._said(lang, status)
         if isinstance(error, Refused):
             said = said | dict(error.said.get(lang, {}))
-        return self.respond("error.html", lang, status, headers, error=said)
+        return self.respond("error.html", lang, status, {**headers, **more.pop("headers", {})}, error=said, **more)
 
     def _said(self, lang: str, status: int) -> dict[str, Any]:
         known = self.errors[lang]["errors"]

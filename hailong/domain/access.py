@@ -51,8 +51,8 @@ AuditAct = Literal[
     "vault_seen", "comment_seen", "case_seen", "message_seen", "dead_letter_seen", "dossier_seen", "log_read", "export_asked", "exported",
     # changes
     "alert_changed", "case_changed", "opted_out", "opted_in", "erased", "answer_entered", "answer_judged", "slip_printed", "slip_bound",
-    "call_taken", "call_ended",
-    "measure_put",
+    "call_taken", "call_ended", "kiosk_made", "kiosk_enrolled", "kiosk_closed",
+    "measure_put", "measure_corrected", "measure_withdrawn",
     "unit_changed", "target_changed", "imported", "rules_changed", "template_changed", "budget_changed", "fake_reported",
     "channel_live", "channel_trial", "channel_off", "message_tested", "test_message_seen", "provider_switched",
     "dead_letter_replayed", "dead_letter_dropped", "source_resumed",

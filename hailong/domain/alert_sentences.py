@@ -18,21 +18,28 @@ _MONTHS: Final = ("January", "February", "March", "April", "May", "June", "July"
 
 @dataclass(frozen=True)
 class Evidence:
-    """The answers of the local days ``since`` ≤ d ≤ ``until``, and what they are held against."""
+    """What a step of an alert stands on: the run of answers of the local days ``since`` ≤ d ≤ ``until``, what was to be expected of them,
+    and where the unit is likely to stand now. A run is chosen because it looks bad, so it is never told without the estimate."""
 
     n: int
     satisfied: int
+    expected: float
+    """How many of the ``n`` would have been satisfied on target, or as before."""
     target: float
+    estimate: float
     low: float
     high: float
+    years: float | None
     since: date
     until: date
+    opened: date
 
 
 def listed(steps: Iterable[AlertChanged]) -> list[dict[str, Any]]:
     """Alerts as page, API and command line list them, from all their steps: the newest state, when it was raised, its sentences.
 
-    Each: ``id, unit, kind, state, open, raised_at, at, n, satisfied, target, low, high, since, until, sentence_vi, sentence_en``;
+    Each: ``id, unit, field, kind, state, open, raised_at, at, n, satisfied, expected, target, estimate, low, high, years, evidence_seq,
+    table_month, since, until, sentence_vi, sentence_en``;
     open ones first, then the latest first. Times are local, ISO 8601 with offset; days ISO.
     """
     by_alert: dict[str, list[AlertChanged]] = {}
@@ -43,7 +50,24 @@ def listed(steps: Iterable[AlertChanged]) -> list[dict[str, Any]]:
 
 
 def _line(raised: AlertChanged, newest: AlertChanged) -> dict[str, Any]:
-    same = ("unit", "kind", "state", "n", "satisfied", "target", "low", "high", "sentence_vi", "sentence_en")
+    same = [
+        "unit",
+        "field",
+        "kind",
+        "state",
+        "n",
+        "satisfied",
+        "expected",
+        "target",
+        "estimate",
+        "low",
+        "high",
+        "years",
+        "evidence_seq",
+        "table_month",
+        "sentence_vi",
+        "sentence_en",
+    ]
     times = {"raised_at": raised.at.astimezone(LOCAL).isoformat(), "at": newest.at.astimezone(LOCAL).isoformat()}
     days = {"since": newest.since.isoformat(), "until": newest.until.isoformat()}
     return {"id": newest.alert_id, "open": newest.state in OPEN, **times, **days, **{name: getattr(newest, name) for name in same}}
@@ -61,50 +85,92 @@ def day_text(day: date, language: Literal["vi", "en"]) -> str:
     return f"{day.day}/{day.month}/{day.year}" if language == "vi" else f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
-def sentences(state: Literal["raised", "cleared", "settled"], name: str, evidence: Evidence) -> tuple[str, str]:
-    """(Vietnamese, English) for a step of the alert "below the target" of the unit called ``name``."""
-    return _vietnamese(state, name, evidence), _english(state, name, evidence)
+Words = Literal["vi", "en"]
+State = Literal["raised", "cleared", "settled"]
 
 
-def _digits(e: Evidence) -> int:
-    """Enough digits that the interval's upper end does not look as if it reached the target."""
-    return next((d for d in (1, 2, 3) if (percent(e.high, d) < percent(e.target, d)) == (e.high < e.target)), 4)
-
-
-def _vietnamese(state: str, name: str, e: Evidence) -> str:
-    if state == "settled":
-        count = f"dưới {PRIVACY_LIMIT}" if e.n < PRIVACY_LIMIT else str(e.n)
-        return (
-            f"{name}: trong 365 ngày đến {day_text(e.until, 'vi')} còn {count} người trả lời, chưa đủ để đánh giá. "
-            "Cảnh báo được đóng vì chưa đủ câu trả lời; như vậy chưa có nghĩa là đơn vị đã đạt mục tiêu."
-        )
-    d = _digits(e)
-    share = number(rate(e.satisfied, e.n) or 0.0, 1, "vi")
-    between = f"{number(e.low, d, 'vi')}–{number(e.high, d, 'vi')}{NO_BREAK}%"
-    seen = (
-        f"{name}: từ {day_text(e.since, 'vi')} đến {day_text(e.until, 'vi')} có {e.n} người trả lời, "
-        f"{e.satisfied} người hài lòng ({share}{NO_BREAK}%; khoảng tin cậy 95{NO_BREAK}%: {between})."
-    )
-    target = f"{number(e.target, 1, 'vi')}{NO_BREAK}%"
+def sentences(state: State, kind: Literal["below", "declining"], name: str, field: str | None, e: Evidence) -> tuple[str, str]:
+    """(Vietnamese, English) for a step of an alert of the unit called ``name``, about one ``field`` in it or about all."""
+    vi, en = name, name
+    if field is not None:
+        vi, en = f"{name}, lĩnh vực {field}", f"{name}, field {field}"
     if state == "raised":
-        return f"{seen} Cả khoảng này thấp hơn mục tiêu {target}: có bằng chứng đơn vị đang ở dưới mục tiêu."
-    return f"{seen} Tỷ lệ đã trở lại mức mục tiêu {target}; cảnh báo được đóng."
+        seen = _raised_below(e) if kind == "below" else _raised_declining(e)
+    else:
+        seen = _cleared(e) if state == "cleared" else _settled(kind)
+    return f"{vi}: {seen[0]}", f"{en}: {seen[1]}"
 
 
-def _english(state: str, name: str, e: Evidence) -> str:
-    if state == "settled":
-        count = f"fewer than {PRIVACY_LIMIT}" if e.n < PRIVACY_LIMIT else str(e.n)
+def _share(share: float, language: Words) -> str:
+    return f"{number(share, 0, language)}{NO_BREAK}%" if language == "vi" else f"{number(share, 0, language)}%"
+
+
+def _estimate(e: Evidence) -> tuple[str, str]:
+    low, high = int(percent(e.low)), int(percent(e.high))
+    vi = f"Ước tính hiện nay: {_share(e.estimate, 'vi')} (khoảng {low}–{high}{NO_BREAK}%)."
+    return vi, f"Current estimate {_share(e.estimate, 'en')} ({low}–{high}%)."
+
+
+def _run(e: Evidence) -> tuple[str, str]:
+    if e.n < PRIVACY_LIMIT:
         return (
-            f"{name}: {count} answers are left in the 365 days up to {day_text(e.until, 'en')}, not enough to judge. "
-            "The alert is closed for want of answers; this does not say that the unit has reached its target."
+            f"từ {day_text(e.since, 'vi')} có dưới {PRIVACY_LIMIT} người trả lời trong chuỗi này.",
+            f"since {day_text(e.since, 'en')}, fewer than {PRIVACY_LIMIT} answers are in this run.",
         )
-    d = _digits(e)
-    share = number(rate(e.satisfied, e.n) or 0.0, 1, "en")
-    seen = (
-        f"{name}: from {day_text(e.since, 'en')} to {day_text(e.until, 'en')}, {e.satisfied} of {e.n} answers were satisfied "
-        f"({share}%; 95% interval {number(e.low, d, 'en')}–{number(e.high, d, 'en')}%)."
+    if not e.satisfied:  # what all of them said is not told: each of them would be known
+        return (
+            f"từ {day_text(e.since, 'vi')} có {e.n} người trả lời, nhiều nhất 1 người hài lòng.",
+            f"since {day_text(e.since, 'en')}, at most 1 of {e.n} answers was satisfied.",
+        )
+    share = rate(e.satisfied, e.n) or 0.0
+    return (
+        f"từ {day_text(e.since, 'vi')} có {e.n} người trả lời, {e.satisfied} người hài lòng ({_share(share, 'vi')}).",
+        f"since {day_text(e.since, 'en')}, {e.satisfied} of {e.n} answers were satisfied ({_share(share, 'en')}).",
     )
-    target = f"{number(e.target, 1, 'en')}%"
-    if state == "raised":
-        return f"{seen} The whole interval lies below the target of {target}: evidence that the unit is below its target."
-    return f"{seen} The rate is back at the target of {target}; the alert is closed."
+
+
+def _raised_below(e: Evidence) -> tuple[str, str]:
+    (vi, en), (now_vi, now_en) = _run(e), _estimate(e)
+    wanted, years = round(e.expected), round(e.years or 0)
+    target_vi, target_en = number(e.target, 1, "vi"), number(e.target, 1, "en")
+    if e.n >= PRIVACY_LIMIT:
+        vi += f" Nếu đơn vị đạt mục tiêu {target_vi}{NO_BREAK}% thì phải có khoảng {wanted} người hài lòng."
+        en += f" On its target of {target_en}% it would be about {wanted}."
+    return (
+        f"{vi} Với số lượng trả lời như của đơn vị, một đơn vị đạt mục tiêu chỉ gặp kết quả như vậy khoảng {years} năm một lần. {now_vi}",
+        f"{en} A unit truly on target, with this many answers, sees such a run about once in {years} years. {now_en}",
+    )
+
+
+def _raised_declining(e: Evidence) -> tuple[str, str]:
+    (vi, en), (now_vi, now_en) = _run(e), _estimate(e)
+    if e.n >= PRIVACY_LIMIT:
+        wanted = round(e.expected)
+        vi += f" Nếu như trước đây của chính đơn vị thì phải có khoảng {wanted} người hài lòng."
+        en += f" As the unit was before, it would be about {wanted}."
+    return f"{vi} Đây là dấu hiệu kém đi so với chính đơn vị trước đây. {now_vi}", f"{en} This is worse than the unit's own past. {now_en}"
+
+
+def _cleared(e: Evidence) -> tuple[str, str]:
+    (now_vi, now_en), days = _estimate(e), (e.until - e.opened).days
+    return (
+        f"các câu trả lời gần đây đã trở lại gần mức mục tiêu {number(e.target, 1, 'vi')}{NO_BREAK}%; cảnh báo được đóng sau {days} ngày. "
+        f"{now_vi}",
+        f"recent answers are back near the target of {number(e.target, 1, 'en')}%; the alert is closed after {days} days. {now_en}",
+    )
+
+
+def _settled(kind: str) -> tuple[str, str]:
+    if kind == "declining":
+        return (
+            "ba quý liền ở một mức khác trước, nay được lấy làm mức của chính đơn vị; cảnh báo được đóng. "
+            "Như vậy chưa có nghĩa là đơn vị đã đạt mục tiêu.",
+            "for three quarters it has been at another level than before, which is now taken as its own; the alert is closed. "
+            "This does not say that the unit has reached its target.",
+        )
+    return (
+        "đã một năm không có câu trả lời mới, chưa đủ để đánh giá. Cảnh báo được đóng vì chưa đủ câu trả lời; "
+        "như vậy chưa có nghĩa là đơn vị đã đạt mục tiêu.",
+        "for a year there has been no new answer, not enough to judge. The alert is closed for want of answers; "
+        "this does not say that the unit has reached its target.",
+    )

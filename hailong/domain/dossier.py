@@ -358,15 +358,16 @@ def _times(sent: Item, status: int) -> _Times:
 
 
 def _contact(sent: SentContact | None) -> tuple[Contact, tuple[str, ...]]:
-    """What can be used; a fixed line cannot be texted, so it is no way to the person."""
+    """What can be used. A fixed line is kept to be called; what is neither (a service number, one for voice over IP) is nobody's."""
     notes = []
     phone = normal_phone(sent.phone) if sent and sent.phone else None
     email = normal_mail(sent.email) if sent and sent.email else None
-    if sent and sent.phone and not (phone and phone.kind == "mobile"):
-        notes.append(f"contact.phone: {'not_a_mobile' if phone else 'not_a_number'}")
+    if sent and sent.phone and (phone is None or phone.kind == "other"):
+        notes.append(f"contact.phone: {'not_a_persons_number' if phone else 'not_a_number'}")
     if sent and sent.email and not email:
         notes.append("contact.email: not_an_address")
-    return Contact(phone.e164 if phone and phone.kind == "mobile" else None, email), tuple(notes)
+    mobile, fixed = (phone.e164 if phone and phone.kind == kind else None for kind in ("mobile", "fixed"))
+    return Contact(mobile, email, fixed), tuple(notes)
 
 
 def _choice(field: str, value: str | None, kind: Any, default: str) -> Any:
@@ -444,6 +445,8 @@ def _canonical(sent: Item, times: _Times, contact: Contact) -> bytes:
     said = {name: value for name in Item.__struct_fields__ if (value := getattr(sent, name)) is not None and name != "contact"}
     said |= {"occurred_at": _utc(times.at), "received_at": times.received and _utc(times.received), "due_at": times.due}
     said |= {"finished_at": times.finished and _utc(times.finished), "contact": [contact.phone, contact.email]}
+    if contact.landline:  # only where there is one: what was taken in before they were kept stays the same content
+        said["landline"] = contact.landline
     if sent.contact and (sent.contact.refuses or sent.contact.prefers):
         said["wishes"] = [sorted(set(sent.contact.refuses or ())), sent.contact.prefers]
     return msgspec.json.encode(said, order="deterministic")

@@ -124,6 +124,8 @@ class Target:
 
     value: float
     source: str
+    of_field: bool = False
+    """It names the field it is for."""
 
 
 Scope = tuple[str | None, str | None, str | None, str | None]
@@ -154,7 +156,7 @@ class Targets:
             for of_field, of_channel in narrow:
                 row = _on(self._rows.get((unit, of_field, of_channel, question), []), day)
                 if row is not None:
-                    return Target(row.value, row.source)
+                    return Target(row.value, row.source, of_field is not None)
         return self._default
 
     def rows(self) -> Iterator[TargetChanged]:

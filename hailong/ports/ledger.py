@@ -8,12 +8,14 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 from hailong.domain.access import AuditAct
+from hailong.domain.procedures import Catalogue
 from hailong.events import (
     About,
     AlertChanged,
     CountedKind,
     Fact,
     ProviderChanged,
+    Statement,
     SurveyAnswered,
     SurveyCounted,
     TargetChanged,
@@ -137,7 +139,10 @@ class Transaction(Protocol):
         ...
 
     def keep_comment(self, survey_id: str, question: str, about: About, text: str, masked: int, day: date) -> None: ...
-    def keep_feedback(self, unit: str | None, text: str, masked: int, day: date) -> None: ...
+    def keep_feedback(self, unit: str | None, text: str, masked: int, day: date) -> None:
+        """Own words without a code; the same words sent again today or the day after are not kept twice."""
+        ...
+
     def receipt_state(self, receipt_hash: str) -> ReceiptState | None: ...
     def free_slip(self, slip: str) -> str | None:
         """The hash of a slip that we printed and that leads to no dossier; None for any other."""
@@ -148,7 +153,7 @@ class Transaction(Protocol):
         ...
 
     def put_measure(self, measure: Measure, by: str, now: datetime) -> int:
-        """A unit says what it did about what people said; goes into the audit trail. ``by``: a login."""
+        """A unit says what it did about what people said; goes into the audit trail. The same again is not put twice. ``by``: a login."""
         ...
 
     def ask_erasure(self, receipt_hash: str, now: datetime) -> bool:
@@ -209,6 +214,17 @@ class Transaction(Protocol):
     def next_registry_seq(self) -> int: ...
     def put_unit(self, fact: UnitChanged) -> bool: ...
     def put_target(self, fact: TargetChanged) -> bool: ...
+    def put_statements(self, rows: Sequence[Statement], now: datetime) -> list[Statement]:
+        """Write what people state, all of one kind, each replacing what was stated of the same thing, and put it into the outbox.
+
+        Those that were new or another, under the ids and numbers they got; ``event_id``, ``registry_id`` and ``seq`` of ``rows`` do not
+        matter.
+        """
+        ...
+
+    def catalogue(self) -> Catalogue:
+        """The procedures as they stand. Cheap: kept until a list changes them."""
+        ...
 
     def audited(self, actor: str, act: AuditAct, obj: str, detail: Mapping[str, Any] | None = None) -> None:
         """A line of the audit trail, in the same transaction. Every change by a person and every look at what names one goes there;

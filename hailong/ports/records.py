@@ -16,8 +16,15 @@ class Contact:
     """Where a person can be reached; opened from the vault for one call and dropped."""
 
     phone: str | None
-    """E.164."""
+    """A mobile number, E.164."""
     email: str | None
+    landline: str | None = None
+    """E.164; where there is no mobile number: it can be called, and never texted."""
+
+    @property
+    def number(self) -> str | None:
+        """What can be called."""
+        return self.phone or self.landline
 
 
 @dataclass(frozen=True)
@@ -207,7 +214,8 @@ class ReceiptState:
 
 @dataclass(frozen=True)
 class Measure:
-    """You said, we did: what a unit did about what people told it. ``said``, ``did``: language → a sentence or a few."""
+    """You said, we did: what a unit did about what people told it. ``said``, ``did``: language → a sentence or a few;
+    empty in a language it was not written in, never in Vietnamese."""
 
     unit: str
     day: date

@@ -15,11 +15,11 @@ import msgspec
 import typer
 
 from dashboard.view import figures_json, question, view
-from hailong.domain.alert_sentences import listed
 from hailong.domain.units import LOCAL
 from hailong.ports import Claimed, Permanent
 from ops import rebuild as rebuilding
 from ops import setup as setting_up
+from ops.cli import importing
 from ops.cli.door import Data, Json, day_of, existing, print_json, say, settings_of, wired
 from ops.cli.rights import import_optouts
 from ops.cli.tables import print_table
@@ -43,25 +43,19 @@ _MASKED: Final = "For the quality office and operations: a channel is live, so a
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    imports = typer.Typer(no_args_is_help=True, help="Take dossiers, units, targets or opt-outs from a file.")
+    imports = typer.Typer(no_args_is_help=True, help="Take dossiers, units, targets, opt-outs or what others measured from a file.")
     imports.command("dossiers")(import_dossiers)
     imports.command("units")(import_units)
     imports.command("targets")(import_targets)
     imports.command("optouts")(import_optouts)
+    importing.register(imports)
     app.add_typer(imports, name="import")
     app.command()(figures)
     app.command()(outcomes)
-    app.command()(alerts)
     app.command()(outbox)
     app.command()(rebuild)
     app.command()(sql)
     app.command()(setup)
-
-
-def _noted(w: Wiring, what: str, detail: Mapping[str, Any]) -> None:
-    """An import, in the audit trail."""
-    with w.ledger("cli").begin() as tx:
-        tx.audited(at_the_keyboard(), "imported", what, detail)
 
 
 # --- import ------------------------------------------------------------------------------------------------------------------
@@ -93,7 +87,7 @@ def import_dossiers(
         with bar(existing(file)) as advance:
             done = import_file(file, load_mapping(existing(mapping)), desk, w.clock.now(), options, advance)
         publisher.close()
-        _noted(w, "dossiers", {"lines": done.lines, "new": done.new, "source": source or "of the mapping"})
+        importing.noted(w, "dossiers", {"lines": done.lines, "new": done.new, "source": source or "of the mapping"})
     if as_json:
         print_json(done.as_json())
     else:
@@ -120,7 +114,7 @@ def import_units(
         publisher = w.publisher("import")
         changed = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_units(rows, w.clock.now())
         publisher.close()
-        _noted(w, "units", {"rows": len(rows), "changed": changed})
+        importing.noted(w, "units", {"rows": len(rows), "changed": changed})
     print_json({"rows": len(rows), "changed": changed}) if as_json else say(f"{len(rows)} units, {changed} new or changed.")
 
 
@@ -172,7 +166,7 @@ def import_targets(
         publisher = w.publisher("import")
         new = Registrar(w.ledger("cli"), publisher, w.settings.registry_id).put_targets(rows, w.clock.now())
         publisher.close()
-        _noted(w, "targets", {"rows": len(rows), "changed": new, "units": sorted({row.unit or "all" for row in rows})})
+        importing.noted(w, "targets", {"rows": len(rows), "changed": new, "units": sorted({row.unit or "all" for row in rows})})
     print_json({"changed": new}) if as_json else say(f"{len(rows)} targets, {new} new or changed.")
 
 
@@ -222,19 +216,6 @@ def outcomes(ctx: typer.Context, data: Data = None, as_json: Json = False) -> No
     told = [f"{document['valid']:,} valid dossiers: {document['asked']:,} asked, {document['waiting']:,} waiting, {kept:,} not asked"]
     told += [f"  {reason}: {n:,}" for reason, n in document["not_asked"].items()]
     sys.stdout.write("\n".join(told) + "\n")
-
-
-def alerts(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None:
-    """Alerts, newest first, with their sentence."""
-    with wired(ctx, data) as w, w.ledger("cli").read() as reader:
-        document = listed(reader.alerts(history=True))
-    if as_json:
-        print_json(document)
-        return
-    if document:
-        print_table(("state", "raised at", "sentence"), [[a["state"], str(a["raised_at"]), a["sentence_en"]] for a in document])
-    else:
-        say("No alert was ever raised.")
 
 
 def outbox(

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from hailong.domain.units import LOCAL, Registry
+from hailong.domain.units import LOCAL
+from hailong.ports import Invalid
 from ops.cli.door import Data, Json, print_json, say, wired
 from ops.cli.tables import print_table
 from ops.keyboard import at_the_keyboard
-from ops.kiosks import secret_hash
+from ops.kiosks import offer
 from ops.local.refusal import Refusal
-from sinks.ledger import Ledger
 from sinks.ledger.kiosks import ENROL, KioskDevice
 
 _NAME: int = 60
@@ -41,23 +41,17 @@ def enrol(
     if not 0 < len(called) <= _NAME or not called.isprintable():
         raise Refusal(f"--name: give the device a name of at most {_NAME} letters.", wrong_use=True)
     with wired(ctx, data) as w:
-        ledger, now, token = w.ledger("cli"), w.clock.now(), secrets.token_urlsafe(24)
-        _known(ledger, unit, now)
+        now = w.clock.now()
         made = KioskDevice(secrets.token_hex(4), unit, called, now, at_the_keyboard(), None, None, None)
-        with ledger.begin() as tx:
-            tx.make_kiosk(made, secret_hash(token))
-        address = f"{w.settings.survey_url.rstrip('/')}/kiosk/enrol/{token}"
+        try:
+            address = offer(w.ledger("cli"), made, secrets.token_urlsafe(24), w.settings.survey_url)
+        except Invalid as fault:
+            raise Refusal(f"--unit {fault.detail}", wrong_use=True) from fault
     if as_json:
         print_json({"id": made.id, "unit": unit, "name": called, "address": address, "until": now + ENROL})
         return
     say(f"Open this on the device within 24 hours and press the button; it works once. The list calls the device {made.id}.")
     typer.echo(address)
-
-
-def _known(ledger: Ledger, unit: str, now: datetime) -> None:
-    with ledger.read() as reader:
-        if Registry(reader.units()).on(unit, now.astimezone(LOCAL).date()) is None:
-            raise Refusal(f"--unit {unit}: no such unit today. `hailong import units` brings it in.", wrong_use=True)
 
 
 def listed(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None:

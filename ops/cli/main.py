@@ -20,7 +20,8 @@ from ops.local.refusal import Refusal
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "ops.cli.stack": ("up", "down", "status", "settings", "doctor"),
-    "ops.cli.data": ("import", "figures", "outcomes", "alerts", "outbox", "rebuild", "sql", "setup"),
+    "ops.cli.data": ("import", "figures", "outcomes", "outbox", "rebuild", "sql", "setup"),
+    "ops.cli.alerts": ("alerts",),
     "ops.cli.draw": ("draw",),
     "ops.cli.letters": ("deadletters",),
     "ops.cli.message": ("message",),

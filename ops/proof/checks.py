@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from hailong.domain.doors import place_of
+from ops.proof.citizens import Visit
 from ops.proof.evidence import Evidence, LogRecord
 from ops.proof.walkins import key_of
 
 UNKNOWN_PER_KILL: Final = 20
 THANKED_SHARE: Final = 0.95
+TURNED_AWAY_SHARE: Final = 0.05
+DOORS: Final = {
+    "link": ("link", "away"), "sms": ("sms", "away"), "code": ("code", "away"), "slip": ("code", "away"), "call": ("call", "away"),
+    "assisted": ("assisted", "desk"), "paper": ("paper", "desk"), "kiosk": ("kiosk", "desk"),
+}  # fmt: skip
+"""Door → mode and class its answers must be counted in; said here, not by hailong."""
 _REASONS: Final[dict[str, frozenset[str | None]]] = {
     "asked": frozenset({None, "unknown", "opted_out"}),
     "undeliverable": frozenset({"undeliverable", "unknown"}),
@@ -44,7 +50,7 @@ def _check(id_: str, said: str, wrong: Iterable[str]) -> Check:
 
 def all_checks(e: Evidence) -> list[Check]:
     """Checks 1–4 and 6; the fifth (rebuild) is made by the rebuild itself."""
-    return [outcomes(e), asked_once(e), asked_have_message(e), answers(e), *privacy(e)]
+    return [outcomes(e), asked_once(e), asked_have_message(e), answers(e), doors(e), *privacy(e)]
 
 
 # --- 1
@@ -183,27 +189,90 @@ def answers(e: Evidence) -> Check:
 
 
 def _answer_faults(e: Evidence, thanked: int, tried: int) -> Iterator[str]:
-    # Whoever only looked comes first, so that whoever answered about the same dossier stands.
-    visits = sorted((v for v in e.visits.values() if v.code in e.survey_of), key=lambda v: v.posted > 0)
-    given = {e.survey_of[v.code]: v for v in visits}
+    given = given_by_survey(e)
     counted = defaultdict(list)
-    for row in e.counted:
-        if row["kind"] in ("answer", "held") and row["revision"] == 0:
-            counted[row["survey_id"]].append(row["score"])
-        if row["kind"] == "answer" and row["place"] != place_of(row["mode"]):
-            yield f"survey {row['survey_id'][:8]}…: by {row['mode']}, and classed as {row['place'] or 'nothing'}"
+    for row in first_answers(e):
+        counted[row["survey_id"]].append(row["score"])
     for survey, v in given.items():
-        if v.thanked and counted.get(survey) != [v.score]:
-            yield f"survey {survey[:8]}…: thanked for {v.score}, counted as {counted.get(survey)}"
+        if (v.thanked or v.kept) and counted.get(survey) != [v.score]:
+            yield f"survey {survey[:8]}…, by {v.way}: {'thanked' if v.thanked else 'taken'} for {v.score}, counted as {counted.get(survey)}"
     for survey, scores in counted.items():
         told = given.get(survey)
         if told is None or not told.posted or scores != [told.score]:
             yield f"survey {survey[:8]}…: counted as {scores}, given {told.score if told and told.posted else 'nothing'}"
+    for row in e.counted:
+        if row["kind"] in ("answer", "held") and row["revision"] > 0:
+            yield f"survey {row['survey_id'][:8]}…: counted as {row['score']} later on, and nobody here answers twice in two ways"
+    for v in e.visits.values():
+        if (v.thanked or v.kept) and v.code not in e.survey_of:
+            yield f"somebody by {v.way}: thanked for {v.score}, and what they came about is unknown to the ledger"
     if tried and thanked < THANKED_SHARE * tried:
         yield f"{thanked} of {tried} who tried again were thanked: fewer than {THANKED_SHARE:.0%}"
     seqs = sorted(row["seq"] for row in e.counted)
     if seqs != list(range(1, len(seqs) + 1)):
         yield f"the counted order has a gap or a double: {len(seqs)} rows, the last is {seqs[-1] if seqs else 0}"
+
+
+def given_by_survey(e: Evidence) -> dict[str, Visit]:
+    """survey_id → who came about it; of several, one who answered."""
+    visits = sorted((v for v in e.visits.values() if v.code in e.survey_of), key=lambda v: v.posted > 0)
+    return {e.survey_of[v.code]: v for v in visits}
+
+
+def first_answers(e: Evidence) -> Iterator[dict[str, Any]]:
+    """Rows of first answers, held ones too."""
+    return (row for row in e.counted if row["kind"] in ("answer", "held") and row["revision"] == 0)
+
+
+def doors(e: Evidence) -> Check:
+    """Every answer in the mode and class of the door its person came by; nobody turned away whose dossier waits for an answer."""
+    tally = by_door(e)
+    said = ", ".join(f"{way} {n['thanked']}/{n['counted']}" for way, n in tally.items()) or "nobody came"
+    return _check("4 doors", f"thanked/counted by door: {said}", [*_door_faults(e), *_sms_once(e), *_turned_away(e)])
+
+
+def by_door(e: Evidence) -> dict[str, dict[str, int]]:
+    """Door → how many came, answered, were thanked, were counted."""
+    given, tally = given_by_survey(e), {way: Counter[str]() for way in DOORS}
+    for v in e.visits.values():
+        tally[v.way].update({"came": 1, "answered": int(v.posted > 0), "thanked": int(v.thanked)})
+    for row in first_answers(e):
+        if row["survey_id"] in given:
+            tally[given[row["survey_id"]].way]["counted"] += 1
+    names = ("came", "answered", "thanked", "counted")
+    return {way: {name: n[name] for name in names} for way, n in tally.items() if n}
+
+
+def _door_faults(e: Evidence) -> Iterator[str]:
+    given = given_by_survey(e)
+    for row in first_answers(e):
+        v = given.get(row["survey_id"])
+        if v is not None and (row["mode"], row["place"]) != DOORS[v.way]:
+            is_ = f"{row['mode'] or 'no mode'}, {row['place'] or 'no class'}"
+            yield f"survey {row['survey_id'][:8]}…: came by {v.way}, counted as {is_}"
+
+
+def _sms_once(e: Evidence) -> Iterator[str]:
+    """A message that a gateway passes on again is no second answer: at most one fact for each message its person wrote."""
+    facts = defaultdict(set)
+    for r in e.topic("survey.answered.v1"):
+        if isinstance(r.value, dict) and r.value.get("mode") == "sms":  # poison may be anything
+            facts[r.value["survey_id"]].add(r.value["event_id"])
+    given = given_by_survey(e)
+    for survey, ids in facts.items():
+        wrote = given[survey].posted if survey in given else 0
+        if len(ids) > wrote:
+            yield f"survey {survey[:8]}…: {len(ids)} answers by SMS of somebody who wrote {wrote} times"
+
+
+def _turned_away(e: Evidence) -> Iterator[str]:
+    """A reopened dossier's code leads nowhere, rightly; a message may lose its way once in a while, the rest is harm."""
+    reopened = {key_of(code) for code in e.reopened}
+    came = Counter(v.way for v in e.visits.values() if v.way != "link")
+    away = Counter(v.way for v in e.visits.values() if v.given_up and not v.thanked and v.code not in reopened and v.way != "link")
+    for way, n in away.items():
+        if n > 1 + TURNED_AWAY_SHARE * came[way]:
+            yield f"{n} of {came[way]} who came by {way} got no thanks, however often they tried"
 
 
 # --- 6

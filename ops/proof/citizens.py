@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -40,6 +40,10 @@ class Visit:
     """Real time at which the page confirmed, without reserve, that no message will come."""
     wanted_out: bool = False
     given_up: bool = False
+    way: str = "link"
+    """By which door they come: a Way of the population, or ``sms``."""
+    kept: bool = False
+    """An answer of theirs was acknowledged to whoever passed it on (the device's browser, the gateway), thanked for or not."""
 
     def thank(self) -> None:
         """The page gave thanks."""
@@ -56,6 +60,8 @@ class Citizens:
     people: dict[str, Person]
     visits: dict[str, Visit] = field(default_factory=dict)
     """By code."""
+    text: Callable[[str, Visit], Coroutine[Any, Any, None]] | None = None
+    """(number, visit): answers the message by SMS."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -87,11 +93,17 @@ class Citizens:
             if found is None or person is None or found[1] in self.visits:
                 continue
             visit = self.visits[found[1]] = Visit(found[1], person.score, wanted_out=person.stops)
-            if person.stops or person.answers:
-                task = asyncio.create_task(self._go(client, visit, chance.random() * 3.0))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            if self.text is not None and person.texts:
+                visit.way = "sms"
+                self._begin(self.text(message["to"], visit))
+            elif person.stops or person.answers:
+                self._begin(self._go(client, visit, chance.random() * 3.0))
         return after
+
+    def _begin(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _go(self, client: httpx.AsyncClient, visit: Visit, wait: float) -> None:
         await asyncio.sleep(wait)

@@ -12,8 +12,15 @@ from hailong.domain import slips
 
 Expected = Literal["asked", "no_contact", "too_old", "sensitive_procedure", "undeliverable", "refused_by_intake"]
 Door = Literal["http", "file"]
-Way = Literal["link", "code", "slip", "call", "assisted", "paper"]
+Way = Literal["link", "code", "slip", "call", "assisted", "paper", "kiosk"]
 SENSITIVE: Final = "2.000488"
+UNITS: Final = 8
+"""Desks; a dossier's number tells its desk."""
+
+
+def unit(n: int) -> str:
+    """The code of a desk."""
+    return f"X{n % UNITS:02d}"
 
 
 @dataclass
@@ -26,6 +33,8 @@ class Person:
     answers: bool
     stops: bool
     """Opts out as soon as a message is there, and answers nothing."""
+    texts: bool = field(default=False, kw_only=True)
+    """Answers a message by SMS, and by no other way."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Sent:
     expected: Expected
     door: Door
     way: Way = "link"
-    """How its person answers, if at all."""
+    """How its person answers, if at all; ``link``: by the message, or not at all."""
 
 
 @dataclass
@@ -66,16 +75,18 @@ class Population:
             "status_code": r.choice((10, 10, 10, 3, 8)),
             "procedure_code": f"{SENSITIVE if kind == 'sensitive_procedure' else '1.001612'}.000.00.00.H28",
             "field_code": r.choice(("civil", "land", "business")),
-            "receiving_unit_code": f"X{n % 8:02d}",
-            "handling_unit_code": f"X{n % 8:02d}",
+            "receiving_unit_code": unit(n),
+            "handling_unit_code": unit(n),
             "submission_channel": r.choice(("counter", "online", "postal")),
             "received_at": (ended - timedelta(days=5)).isoformat(),
             "finished_at": (ended - timedelta(days=9)).isoformat() if kind == "refused_by_intake" else ended.isoformat(),
             "contact": {k: v for k, v in (("phone", person.phone), ("email", person.email)) if v},
         }
         way = self._way(n, person, kind)
-        if way == "slip":
+        if way == "slip" or (way == "kiosk" and n // UNITS % 2):
             item["slip_code"] = slips.new_code(hashlib.sha256(f"{self.seed} {n}".encode()).digest())
+        elif way == "kiosk":  # a number is good on the day it was drawn: it ended this morning
+            item |= {"ticket_no": str(n // UNITS + 1), "finished_at": (self.start - timedelta(minutes=70 + n % 50)).isoformat()}
         sent = Sent(item, person, kind, door, way)
         self.made.append(sent)
         return sent
@@ -83,10 +94,12 @@ class Population:
     def _way(self, n: int, person: Person, kind: Expected) -> Way:
         """Of those who answer no message some come by another door; a chance of its own, so that nothing else changes."""
         r = random.Random(f"{self.seed} way {n}")  # noqa: S311 (a seed is the point)
-        if kind in ("refused_by_intake", "too_old") or person.answers or person.stops or r.random() < 0.4:
+        by_message = person.answers or person.texts or person.stops
+        if kind in ("refused_by_intake", "too_old") or by_message or r.random() < 0.4:
             return "link"
-        ways: tuple[Way, ...] = ("code", "slip", "call", "assisted", "paper") if person.phone else ("slip", "assisted", "paper")
-        return r.choice(ways)
+        ways: tuple[Way, ...] = ("slip", "assisted", "paper", "kiosk", "kiosk")  # which has two ways of its own
+        by_phone: tuple[Way, ...] = ("code", "call") if person.phone else ()
+        return r.choice(ways + by_phone)
 
     def _person(self, n: int, kind: Expected) -> Person:
         r = self._random
@@ -101,5 +114,10 @@ class Population:
         if kind == "no_contact":
             return Person(None, None, 3, False, False)
         if kind == "asked":
+            person.texts = by_phone and not (person.answers or person.stops) and self._texts(n)
             self.people.append(person)
         return person
+
+    def _texts(self, n: int) -> bool:
+        """Whether somebody who opens no link answers by SMS; a chance of its own, as above."""
+        return random.Random(f"{self.seed} texts {n}").random() < 0.35  # noqa: S311 (a seed is the point)

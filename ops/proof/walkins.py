@@ -1,4 +1,4 @@
-"""People of a proof who answer by another door than a message's link: dossier code, slip, telephone, help at the desk, paper.
+"""People of a proof who answer by another door than their message: dossier code, slip, telephone, help at the desk, paper, kiosk.
 
 Each of them tries again until they are thanked. Slips are given out with the dossier; who helps enters through the officers' doors.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,10 +17,10 @@ import httpx
 from hailong.ports import Invalid, Retryable
 from ops.doors import OfficeDoors
 from ops.proof.citizens import Visit, answer_form, read_form
+from ops.proof.desks import Desks
 from ops.proof.population import Sent
 
 TRIES: Final = 20
-_RECEIPT: Final = re.compile(r"HL-[0-9A-Z]{3}-[0-9A-Z]{3}-[0-9A-Z]{4}")
 
 
 def key_of(dossier_code: str) -> str:
@@ -40,8 +38,7 @@ class WalkIns:
     visits: dict[str, Visit]
     flush: Callable[[], None]
     """Publishes what the officers' doors left in their outbox; else the timer adopts it, which takes a minute."""
-    ways: dict[str, str] = field(default_factory=dict)
-    """Key of a visit → its door."""
+    desks: Desks
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def comes(self, sent: Sent) -> None:
@@ -49,8 +46,7 @@ class WalkIns:
         key = key_of(sent.item["dossier_code"])
         if sent.way == "link" or key in self.visits:
             return
-        self.visits[key] = Visit(key, sent.person.score)
-        self.ways[key] = sent.way
+        self.visits[key] = Visit(key, sent.person.score, way=sent.way)
         task = asyncio.create_task(self._go(sent, self.visits[key]))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -59,14 +55,11 @@ class WalkIns:
         """Those who are still at it."""
         return len(self._tasks)
 
-    def thanked(self) -> dict[str, int]:
-        """Door → how many were thanked."""
-        return dict(sorted(Counter(way for key, way in self.ways.items() if self.visits[key].thanked).items()))
-
     async def done(self) -> None:
-        """Wait for everybody."""
+        """Wait for everybody, then switch the devices off."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self.desks.close()
 
     async def _go(self, sent: Sent, visit: Visit) -> None:
         chance = random.Random(f"{self.seed} {visit.code}")  # noqa: S311 (a seed is the point)
@@ -85,6 +78,8 @@ class WalkIns:
         """One try; whether there is nothing more to try."""
         if sent.way == "paper":
             return await asyncio.to_thread(self._paper, sent, visit)
+        if sent.way == "kiosk":
+            return await self.desks.answer(sent, visit)
         if sent.way in ("call", "assisted"):
             address = await asyncio.to_thread(self._helped, sent)
         else:

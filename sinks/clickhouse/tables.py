@@ -116,7 +116,8 @@ _COUNTED = _columns(
 _ALERT = _columns(
     "event_id String; alert_id String; version UInt32; state label; kind label; unit label; at moment; by label; note? String;"
     "evidence_seq UInt64; n UInt32; satisfied UInt32; target Float64; low Float64; high Float64; since Date32; until Date32;"
-    "sentence_vi String; sentence_en String"
+    "sentence_vi String; sentence_en String; field? label; expected Nullable(Float64); estimate Nullable(Float64);"
+    "years Nullable(Float64); table_month? label"
 )
 TABLES: Final[dict[str, Table]] = {
     table.topic: table
@@ -172,6 +173,38 @@ TABLES: Final[dict[str, Table]] = {
             "provider.changed.v1",
             "provider",
             _columns("event_id String; channel label; provider label; before label; version UInt32; reason String; by label; at moment"),
+        ),
+        Table(
+            "totals.stated.v1",
+            "total",
+            _columns(
+                "event_id String; unit String; month label; received UInt64; ended UInt64; overdue UInt64; petitions UInt64;"
+                "dislikes UInt64; source String; seq UInt64"
+            ),
+        ),
+        Table(
+            "reference.stated.v1",
+            "reference",
+            _columns(
+                "event_id String; series label; unit String; period label; value Float64; scale label; n Nullable(UInt64);"
+                "source String; seq UInt64"
+            ),
+        ),
+        Table(
+            "procedure.changed.v1",
+            "procedure",
+            _columns(
+                "event_id String; code String; name String; field label; level label; sensitive Bool; valid_from Date32;"
+                "valid_to Nullable(Date32); source String; seq UInt64"
+            ),
+        ),
+        Table(
+            "earlier.stated.v1",
+            "earlier",
+            _columns(
+                "event_id String; series label; unit String; month label; question label; value label; place UInt8; places UInt8;"
+                "satisfied_from UInt8; n UInt64; source String; seq UInt64"
+            ),
         ),
     )
 }

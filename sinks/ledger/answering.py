@@ -68,7 +68,7 @@ class Answering(Entering):
             before = self._count_core(line, before)
         rest = {k: v for k, v in fact.answers.items() if k != CORE}
         if rest:
-            line.add("detail", answers=rest, revision=before.revision if before is not None else 0)
+            self._count_rest(line, before, rest)
         if before is not None:
             self._note(line, before, rest)
         if rest.get(CALL_BACK) is True:
@@ -97,6 +97,23 @@ class Answering(Entering):
             line.add("answer", score=score, revision=before.revision + 1, answers={CORE: score})
             self.conn.execute(sa.update(t.answers).where(mine).values(revision=before.revision + 1, score=score))
         return self.conn.execute(sa.select(t.answers).where(mine)).one()
+
+    def _count_rest(self, line: _Line, before: Any, rest: dict[str, Any]) -> None:
+        """The first answer to each question is its answer (revision 0), as with Q0; another one is reported apart (revision 1). What is
+        said beside a held answer waits with it."""
+        done = json.loads(before.done) if before is not None else []
+        again = {q: v for q, v in rest.items() if f"{line.fact.questionnaire}:{q}" in done}
+        first = {q: v for q, v in rest.items() if q not in again}
+        if before is not None and before.held and before.judged != "released":
+            if before.fact is not None:
+                held = msgspec.json.decode(before.fact, type=SurveyAnswered)
+                held = msgspec.structs.replace(held, answers={**first, **held.answers})
+                mine = t.answers.c.survey_id == line.fact.survey_id
+                self.conn.execute(sa.update(t.answers).where(mine).values(fact=msgspec.json.encode(held).decode()))
+            return
+        for revision, answers in enumerate((first, again)):
+            if answers:
+                line.add("detail", answers=answers, revision=revision)
 
     def _sign(self, fact: SurveyAnswered) -> str | None:
         """What only the ledger can see of a first answer given away from the desk."""
@@ -139,17 +156,23 @@ class Answering(Entering):
         return len(rows)
 
     def _erase_answer(self, survey_id: str, now: datetime) -> None:
-        """Out of the figures, and forgotten here; in the log stays that there was an answer, which names nobody."""
+        """Out of the figures, and forgotten here; in the log stays that there was an answer, which names nobody. ``revision`` of the
+        retraction is how often it was changed, so that sums can be taken back without looking for what they were made of."""
         row = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == survey_id)).first()
         if row is None or self._is_echo(f"erase:{survey_id}"):
             return
         counted = row.counted_at.astimezone(self.tools.zone).date().isoformat()
         fact = self.next_record(
             "retraction", now, self.position("counted"), survey_id=survey_id, reason="erased", score=row.first_score, mode=row.mode,
-            place=place_of(row.mode), control={"counted_on": counted}, about=msgspec.json.decode(row.about, type=About),
+            revision=row.revision, place=place_of(row.mode), control={"counted_on": counted},
+            about=msgspec.json.decode(row.about, type=About),
         )  # fmt: skip
-        held = row.held and row.judged != "released"
-        self._write([] if held else [fact], f"erase:{survey_id}", now)
+        if row.held and row.judged != "released":
+            waits = row.judged != "confirmed"
+            withdrawn = msgspec.structs.replace(fact, kind="disposition", reason="withdrawn", score=None, revision=0, control={})
+            self._write([withdrawn] if waits else [], f"erase:{survey_id}", now)
+        else:
+            self._write([fact], f"erase:{survey_id}", now)
         gone = sa.update(t.answers).where(t.answers.c.survey_id == survey_id)
         self.conn.execute(gone.values(score=None, first_score=None, done="[]", finished="[]", fact=None))
 
@@ -161,6 +184,8 @@ class Answering(Entering):
             return
         line = _Line(self, msgspec.json.decode(row.fact, type=SurveyAnswered), now, self.position("counted"))
         first = line.add("answer", score=row.score, answers={CORE: row.score}, reason="released")
+        if rest := {q: v for q, v in line.fact.answers.items() if q != CORE}:
+            line.add("detail", answers=rest)
         self._write(line.out, f"release:{survey_id}", now)
         self.conn.execute(sa.update(t.answers).where(mine).values(fact=None, seq=first.seq, counted_at=first.counted_at))
 
@@ -174,14 +199,14 @@ class Answering(Entering):
         self._write(line.out, f"confirm:{survey_id}", now)
 
     def _disposition(self, row: DueRow, now: datetime) -> None:
-        """What became of a call; ``payload``: survey_id, reason, about."""
+        """What became of a call, or of being drawn for one; ``payload``: survey_id, reason, about, final, why, tries."""
         if self._is_echo(f"disposition:{row.ref}"):
             return
         said = row.payload
         about = msgspec.convert(said["about"], About) if said.get("about") else None
         fact = self.next_record(
             "disposition", now, self.position("counted"), survey_id=said["survey_id"], reason=said["reason"], mode="call", place="away",
-            about=about,
+            about=about, control={name: said[name] for name in ("final", "why", "tries") if name in said},
         )  # fmt: skip
         self._write([fact], f"disposition:{row.ref}", now)
 

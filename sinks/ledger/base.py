@@ -76,6 +76,8 @@ class Tools:
     """(kind, normalised value) → version → keyed hash, under every older pepper that stands."""
     pepper_version: Callable[[], int] = lambda: 1
     """Of ``contact_hash``."""
+    kept: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """What was read and holds until its number in ``positions`` changes: name → (number, what)."""
 
 
 def row_of(writer: str, record: Record, event_id: str) -> dict[str, Any]:

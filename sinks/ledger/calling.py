@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -18,7 +18,6 @@ from hailong.domain.calls import (
     Candidate,
     Disposition,
     Entry,
-    Left,
     Tally,
     Try,
     Waiting,
@@ -30,12 +29,14 @@ from hailong.events import About
 from hailong.ports import Invalid
 from sinks.ledger import schema as t
 from sinks.ledger.answering import Answering
-from sinks.ledger.audit import Audit
-from sinks.ledger.dossiers import Dossiers, keys_of
+from sinks.ledger.budgeting import Budgeting
+from sinks.ledger.dossiers import keys_of
+from sinks.ledger.going import Going
+from sinks.ledger.leaving import Leaving
 from sinks.ledger.preferring import mark
 
-DISPOSITION = "disposition"
-"""Kind of due rows: what came of a call, for the count role to write into the log."""
+BY_NUMBER: Final = "sms"
+"""The channel whose modes say whether people may be reached at their number."""
 _C = t.calls.c
 _MINE = t.slots.c.survey_id == _C.survey_id
 _HASHES = (t.slots.c.phone_hash, t.slots.c.email_hash, t.slots.c.person_hash)
@@ -84,22 +85,51 @@ class CallingReading(Answering):
         return Tally(open_ + sum(counts.values()), open_, counts, unconfirmed)
 
 
-class Calls(Dossiers, CallingReading, Audit):
+class Calls(Leaving, CallingReading, Budgeting, Going):
     """Calling."""
 
     # --- the draw
 
     def add_calls(self, drawn: Sequence[Candidate], rules: Calling, day: date, now: datetime, cap_days: int) -> int:
-        """Put these on the list; how many. Not whose number is not known, nor who was drawn within the cap, at the same number."""
+        """Put these on the list; how many.
+
+        Not whose number is not known, nor who was drawn within the cap, at the same number; nor who was not asked about this dossier by a
+        message, while the cap of another one holds, or while messages to numbers may not go to them.
+        """
         added = 0
         for one in drawn:
             slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.survey_id == one.survey_id))).first()
-            if slot is None or self.contact_of(slot.dossier_ref).phone is None or self._called_lately(slot, day, cap_days):
+            if slot is None or not self._may_be_called(one, slot, day, cap_days):
+                continue
+            first = rules.hours.next_open(now)
+            if one.why == "unreachable" and not self._planned(slot, now, first, cap_days):
                 continue
             row = {"survey_id": one.survey_id, "drawn_on": day, "why": one.why, "state": "waiting", "tries": 0, "by": None}
-            row |= {"next_at": rules.hours.next_open(now), "lease_until": None, "disposition": None}
+            row |= {"next_at": first, "lease_until": None, "disposition": None}
             added += self.insert_new(t.calls, [row])
         return added
+
+    def _may_be_called(self, one: Candidate, slot: Any, day: date, cap_days: int) -> bool:
+        number = self.contact_of(slot.dossier_ref).number
+        if number is None or slot.phone_hash is None or self._called_lately(slot, day, cap_days):
+            return False
+        return one.why == "no_answer" or self._open_to(number)
+
+    def _open_to(self, number: str) -> bool:
+        """Whether somebody who was not written to may be called: as they might be by SMS. So nobody is in a trial, or before going live."""
+        way = self.provider_of(BY_NUMBER)
+        return self.tools.welcome(BY_NUMBER, number) and self.tools.may_leave(BY_NUMBER, way, BY_NUMBER in self.live_channels()) is None
+
+    def _planned(self, slot: Any, now: datetime, at: datetime, cap_days: int) -> bool:
+        """Plan the asking of somebody whom nobody asks otherwise, as an invitation is planned; False while the cap of another one holds."""
+        since, mine = now - timedelta(days=cap_days), slot.survey_id
+        contacts = self.contacts_of(slot)
+        asked = [pair for c in contacts for pair in ((c.planned_at, c.planned_by), (c.asked_at, c.asked_by)) if pair[0] is not None]
+        if cap_days and any(by != mine and when > since for when, by in asked):
+            return False
+        plan = sa.update(t.contacts).where(t.contacts.c.hash.in_([c.hash for c in contacts]))
+        self.conn.execute(plan.values(planned_at=at, planned_by=mine))
+        return True
 
     def _called_lately(self, slot: Any, day: date, cap_days: int) -> bool:
         theirs = [c == h for c, h in ((t.slots.c.phone_hash, slot.phone_hash), (t.slots.c.person_hash, slot.person_hash)) if h]
@@ -123,7 +153,7 @@ class Calls(Dossiers, CallingReading, Audit):
         found = self.conn.execute(self._locked_calls(ready.limit(1))).first()
         if found is None:
             return None
-        self._set(found.survey_id, state="taken", by=by, lease_until=real_now + LEASE)
+        self.set_call(found.survey_id, state="taken", by=by, lease_until=real_now + LEASE)
         self.audited(by, "call_taken", f"survey:{found.survey_id}", {"try": found.tries + 1})
         return self.own_call(by, now, real_now, barred)
 
@@ -138,43 +168,32 @@ class Calls(Dossiers, CallingReading, Audit):
         mine = sa.select(t.calls).where(_C.by == by, _C.state == "taken")
         for call in list(self.conn.execute(self.locked(mine))):
             slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == call.survey_id)).first()
-            started = slot is not None and self._started(call, by)
-            if (left := self._left(slot, now)) is not None:
-                if left == "answered_elsewhere" and started:
-                    self._end(call, slot, "answered", by, now, None)
-                else:
-                    self._set(call.survey_id, state="done", by=None, lease_until=None, disposition=left)
+            if (left := self.left(slot, now)) is not None:
+                self.leave_call(call, slot, left, now)
             elif (call.lease_until <= real_now and not late) or _judged(slot, barred):
-                self._set(call.survey_id, state="waiting", by=None, lease_until=None)
+                self.set_call(call.survey_id, state="waiting", by=None, lease_until=None)
             else:
-                return self._entry(call, slot, started)
+                return self._entry(call, slot, self.started(call, by))
         return None
 
     def _entry(self, call: Any, slot: Any, started: bool) -> Entry:
         told = self.slot_by_survey(call.survey_id)
-        phone = self.contact_of(slot.dossier_ref).phone or ""
+        number = self.contact_of(slot.dossier_ref).number or ""
         rows = self.conn.execute(sa.select(t.call_tries).where(t.call_tries.c.survey_id == call.survey_id).order_by(t.call_tries.c.id))
         tries = tuple(Try(r.at, r.disposition) for r in rows)
         desk = told.desk if told is not None else ""
-        return Entry(call.survey_id, slot.language, desk, slot.ended_on, call.why, masked(phone), tries, call.lease_until, started)
-
-    def _started(self, call: Any, by: str) -> bool:
-        """Whether the questionnaire was begun since the last try."""
-        last = sa.select(sa.func.max(t.call_tries.c.at, type_=t.call_tries.c.at.type)).where(t.call_tries.c.survey_id == call.survey_id)
-        since = self.conn.execute(last).scalar() or t.EPOCH
-        begun = sa.select(t.helped.c.id).where(t.helped.c.survey_id == call.survey_id, t.helped.c.by == by, t.helped.c.mode == "call")
-        return self.conn.execute(begun.where(t.helped.c.at > since).limit(1)).first() is not None
+        return Entry(call.survey_id, slot.language, desk, slot.ended_on, call.why, masked(number), tries, call.lease_until, started)
 
     def reveal_number(self, by: str, survey_id: str, real_now: datetime) -> str | None:
         """The number of an entry this caller has, for the one page that shows it; the look stands in the trail. None when it is gone.
 
         The lease begins anew: now the call begins.
         """
-        self._set(survey_id, lease_until=real_now + LEASE)
+        self.set_call(survey_id, lease_until=real_now + LEASE)
         slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == survey_id)).first()
-        phone = self.contact_of(slot.dossier_ref).phone if slot is not None else None
-        self.audited(by, "vault_seen", f"survey:{survey_id}", {"door": "call", "found": phone is not None})
-        return phone
+        number = self.contact_of(slot.dossier_ref).number if slot is not None else None
+        self.audited(by, "vault_seen", f"survey:{survey_id}", {"door": "call", "found": number is not None})
+        return number
 
     def end_try(
         self,
@@ -198,19 +217,10 @@ class Calls(Dossiers, CallingReading, Audit):
         call = self.conn.execute(self.locked(sa.select(t.calls).where(_C.survey_id == entry.survey_id))).one()
         slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == entry.survey_id)).one()
         following = next_try(said, call.tries + 1, now, rules, later)
-        self._end(call, slot, said, by, now, following)
+        self.end_call(call, slot, said, by, now, following)
         if opt_out:
             self._no_more(slot, by, now)
         return following
-
-    def _end(self, call: Any, slot: Any, said: Disposition, by: str, now: datetime, following: datetime | None) -> None:
-        n = call.tries + 1
-        self.conn.execute(sa.insert(t.call_tries), {"survey_id": call.survey_id, "at": now, "by": by, "disposition": said})
-        state: dict[str, Any] = {"state": "done"} if following is None else {"state": "waiting", "next_at": following}
-        self._set(call.survey_id, tries=n, by=None, lease_until=None, disposition=said, **state)
-        told = {"survey_id": call.survey_id, "reason": said, "mode": "call", "about": msgspec.json.decode(slot.about)}
-        self.schedule(DISPOSITION, f"{call.survey_id}:{n}", now, told)
-        self.audited(by, "call_ended", f"survey:{call.survey_id}", {"try": n, "disposition": said})
 
     def _no_more(self, slot: Any, by: str, now: datetime) -> None:
         keys = sorted(keys_of(slot))
@@ -221,38 +231,15 @@ class Calls(Dossiers, CallingReading, Audit):
 
     # --- leaving the list
 
-    def clear_calls(self, now: datetime, limit: int) -> int:
-        """Close entries nobody has that may not be called any more; how many."""
-        rows = sa.select(t.calls, t.slots).select_from(sa.outerjoin(t.calls, t.slots, _MINE)).where(_C.state == "waiting")
-        over = sa.or_(t.slots.c.dossier_ref.is_(None), sa.not_(_callable(now)))
-        found = list(self.conn.execute(self._locked_calls(rows.where(over).limit(limit)).with_only_columns(_C.survey_id)).scalars())
-        for survey_id in found:
-            slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == survey_id)).first()
-            self._set(survey_id, state="done", disposition=self._left(slot, now) or "expired")
+    def clear_calls(self, now: datetime, real_now: datetime, limit: int) -> int:
+        """Close entries nobody has (any more) that may not be called; how many."""
+        rows = sa.select(t.calls).select_from(sa.outerjoin(t.calls, t.slots, _MINE)).where(_C.state != "done", _free(real_now))
+        over = rows.where(sa.or_(t.slots.c.dossier_ref.is_(None), sa.not_(_callable(now)))).order_by(_C.survey_id).limit(limit)
+        found = list(self.conn.execute(self._locked_calls(over)))
+        for call in found:
+            slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == call.survey_id)).first()
+            self.leave_call(call, slot, self.left(slot, now) or "expired", now)
         return len(found)
-
-    def _left(self, slot: Any, now: datetime) -> Left | None:
-        """Why somebody may not be called any more; None when they may."""
-        if slot is None or slot.erased_on is not None or self.contact_of(slot.dossier_ref).phone is None:
-            return "contact_erased"
-        if self.conn.execute(sa.select(t.answers.c.seq).where(t.answers.c.survey_id == slot.survey_id)).first() is not None:
-            return "answered_elsewhere"
-        out = sa.select(t.contacts.c.hash).where(t.contacts.c.hash.in_(keys_of(slot)), t.contacts.c.opted_out_at.is_not(None))
-        if self.conn.execute(out.limit(1)).first() is not None:
-            return "opted_out"
-        if slot.reopened_at is not None or slot.reason == "reopened":
-            return "reopened"
-        return "expired" if _late(slot, now) else None
-
-    def _set(self, survey_id: str, **values: Any) -> None:
-        self.conn.execute(sa.update(t.calls).where(_C.survey_id == survey_id).values(**values))
-
-
-def _late(slot: Any, now: datetime) -> bool:
-    if slot.expires_at is not None and slot.expires_at <= now:
-        return True
-    over: bool = slot.ended_on < now.astimezone(LOCAL).date() - timedelta(days=2 * DAYS)
-    return over
 
 
 def _callable(now: datetime) -> sa.ColumnElement[bool]:

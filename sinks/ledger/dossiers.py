@@ -37,6 +37,7 @@ class VaultEntry(msgspec.Struct, frozen=True):
     email: str | None = None
     applicant_id: str | None = None
     slip_code: str | None = None
+    landline: str | None = None
 
 
 def about_of(fact: DossierClosed) -> About:
@@ -103,6 +104,7 @@ class Dossiers(Choosing, Entering):
             "refused": ",".join(act.refused),
             "slip_hash": self.tools.slip_hash(act.slip_code) if act.slip_code else None,
             "tail_hash": self._tail(act),
+            "landline": act.contact.phone is None and act.contact.landline is not None,
             "ticket_hash": self.tools.ticket_hash(fact.receiving_unit, act.occurred_at.astimezone(self.tools.zone).date(), act.ticket_no)
             if act.ticket_no
             else None,
@@ -140,6 +142,8 @@ class Dossiers(Choosing, Entering):
         later = sa.and_(t.slots.c.dossier_ref == act.fact.dossier_ref, t.slots.c.occurred_at < act.occurred_at)
         reopened = sa.and_(later, t.slots.c.outcome == "not_asked", t.slots.c.reason == "reopened")
         kept = {k: v for k, v in values.items() if not (k.endswith("_hash") and v is None)}
+        if act.contact.number is None:
+            del kept["landline"]  # it is said of the number, which stays
         if self.conn.execute(sa.update(t.slots).where(reopened).values(**kept)).rowcount:
             return True
         self.conn.execute(sa.update(t.slots).where(later).values(occurred_at=act.occurred_at))
@@ -148,27 +152,30 @@ class Dossiers(Choosing, Entering):
     def _hashes(self, act: DossierAct) -> dict[str, str | None]:
         hashed = self.hash_of
         return {
-            "phone_hash": hashed("phone", act.contact.phone) if act.contact.phone else None,
+            "phone_hash": hashed("phone", act.contact.number) if act.contact.number else None,
             "email_hash": hashed("email", act.contact.email) if act.contact.email else None,
             "person_hash": hashed("person", f"{act.fact.source}:{act.applicant_id}") if act.applicant_id else None,
         }
 
     def _tail(self, act: DossierAct) -> str | None:
-        phone = act.contact.phone
-        return self.tools.tail_hash(act.fact.dossier_ref, phone[-3:]) if phone else None
+        number = act.contact.number
+        return self.tools.tail_hash(act.fact.dossier_ref, number[-3:]) if number else None
 
     def _keep(self, act: DossierAct, now: datetime, renewed: bool) -> None:
         """What names the person. Limits are checked by the slot's hashes: what they were made of is replaced only together with them."""
         ref, month = act.fact.dossier_ref, self.tools.vault.month(now)
-        told = VaultEntry(act.dossier_code, act.contact.phone, act.contact.email, act.applicant_id, act.slip_code)
+        said = act.contact
+        told = VaultEntry(act.dossier_code, said.phone, said.email, act.applicant_id, act.slip_code, said.landline)
         known = self.open_vault(ref) or told  # a later act (9, then 10) may come without the contact
         first, second = (told, known) if renewed else (known, told)
+        numbered = first if first.phone or first.landline else second  # one number, as the slot has one hash
         entry = VaultEntry(
             act.dossier_code,
-            first.phone or second.phone,
+            numbered.phone,
             first.email or second.email,
             first.applicant_id or second.applicant_id,
             first.slip_code or second.slip_code,
+            numbered.landline,
         )
         row = {"dossier_ref": ref, "key_month": month, "sealed": self.tools.vault.seal(month, msgspec.json.encode(entry), ref)}
         if not self.insert_new(t.vault, [row]):
@@ -189,7 +196,7 @@ class Dossiers(Choosing, Entering):
             entry = self.open_vault(dossier_ref)
         except VaultError:
             entry = None
-        return Contact(entry.phone, entry.email) if entry else Contact(None, None)
+        return Contact(entry.phone, entry.email, entry.landline) if entry else Contact(None, None)
 
     # --- decide
 
@@ -288,11 +295,11 @@ class Dossiers(Choosing, Entering):
         """
         slot = self.conn.execute(self.locked(sa.select(t.slots).where(t.slots.c.dossier_ref == dossier_ref))).first()
         at = self.conn.execute(sa.select(t.acts.c.occurred_at).where(t.acts.c.event_id == event_id)).scalar()
-        if slot is None or slot.outcome == "not_asked" or (at is not None and at < slot.occurred_at):
+        if slot is None or (at is not None and at < slot.occurred_at):
             return None
         mine = sa.update(t.slots).where(t.slots.c.dossier_ref == dossier_ref)
-        if slot.outcome == "asked" or slot.reason == "in_flight":
-            self.conn.execute(mine.values(reopened_at=at or slot.occurred_at))  # no reminder, and no second try
+        if slot.outcome in ("asked", "not_asked") or slot.reason == "in_flight":
+            self.conn.execute(mine.values(reopened_at=at or slot.occurred_at))  # no reminder, no second try, no call
             return None
         self.withdraw(slot, "reopened")
         self.end_rest([dossier_ref])
@@ -334,7 +341,7 @@ def _slot_for_decision(slot: Any, contacts: dict[str, Any]) -> SlotForDecision:
     keys = keys_of(slot)
     mine = [contacts[h] for h in keys]
     reach: list[MessageChannel] = []
-    if slot.phone_hash:
+    if slot.phone_hash and not slot.landline:
         reach += ["sms", "zns"]
     if slot.email_hash:
         reach.append("email")

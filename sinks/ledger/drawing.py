@@ -177,7 +177,7 @@ def _rest(reader: LedgerReader, slot: Any, payload: str, since: date) -> Rest:
     return Rest(
         ending=msgspec.convert(json.loads(payload)["ending"], DossierClosed, strict=False),
         asked_at=max(asked, default=None),
-        reach=(*(("sms", "zns") if slot.phone_hash else ()), *(("email",) if slot.email_hash else ())),
+        reach=(*(("sms", "zns") if slot.phone_hash and not slot.landline else ()), *(("email",) if slot.email_hash else ())),
         opted_out=any(c.opted_out_at is not None for c in contacts),
         preferred=slot.preferred,
         refused=tuple(slot.refused.split(",")) if slot.refused else (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -31,9 +31,9 @@ class Entering(Base):
         return self._slot(self.slot_row(code))
 
     def slot_by_slip(self, slip: str) -> SlotForAnswer | None:
-        """The slot a slip is bound to; None for one that is unknown, or bound to none or, by mistake, to several."""
+        """The slot a slip is bound to; None for one that is unknown, or bound to none or, by mistake, to several. Trials are nobody's."""
         hashed = self.tools.slip_hash(slip)
-        return None if hashed is None else self._only(t.slots.c.slip_hash == hashed)
+        return None if hashed is None else self._only(sa.and_(t.slots.c.slip_hash == hashed, ~t.slots.c.test))
 
     def slip_is_ours(self, slip: str) -> bool:
         """Whether we printed this slip."""
@@ -41,8 +41,8 @@ class Entering(Base):
         return hashed is not None and self.conn.execute(sa.select(t.slips.c.batch).where(t.slips.c.slip_hash == hashed)).first() is not None
 
     def slot_by_ticket(self, unit: str, day: date, ticket: str) -> SlotForAnswer | None:
-        """The slot of who drew that number at that desk on that day."""
-        return self._only(t.slots.c.ticket_hash == self.tools.ticket_hash(unit, day, ticket))
+        """The slot of who drew that number at that desk on that day; not of a trial, nor of a dossier that goes on."""
+        return self._only(sa.and_(t.slots.c.ticket_hash == self.tools.ticket_hash(unit, day, ticket), _ended()))
 
     def slot_by_survey(self, survey_id: str) -> SlotForAnswer | None:
         """The slot itself."""
@@ -58,11 +58,8 @@ class Entering(Base):
         return next((self._slot(row) for row in rows if row is not None), None)
 
     def _known(self, refs: Sequence[str]) -> list[Any]:
-        """Those that have ended; one that was reopened goes on. Trials of a source are nobody's."""
-        s = t.slots.c
-        goes_on = sa.or_(s.reopened_at.is_not(None), sa.and_(s.outcome == "not_asked", s.reason == "reopened"))
-        ended = sa.select(t.slots).where(s.dossier_ref.in_(refs), ~goes_on, ~s.test)
-        return list(self.conn.execute(self.locked(ended.order_by(s.dossier_ref))))
+        ended = sa.select(t.slots).where(t.slots.c.dossier_ref.in_(refs), _ended())
+        return list(self.conn.execute(self.locked(ended.order_by(t.slots.c.dossier_ref))))
 
     def _closed(self, row: Any, digits: str, now: datetime) -> Any:
         """The row when the digits are right and it is not closed."""
@@ -110,9 +107,10 @@ class Entering(Base):
     # --- slips that lead to no dossier yet
 
     def free_slip(self, slip: str) -> str | None:
-        """The hash of a slip that we printed and that leads to no dossier; None for any other."""
+        """The hash of a slip that we printed and that leads to no dossier, nor ever did; None for any other."""
         hashed = self.tools.slip_hash(slip)
-        free = sa.select(t.slips.c.slip_hash).where(t.slips.c.slip_hash == hashed, ~sa.exists().where(t.slots.c.slip_hash == hashed))
+        unused = sa.and_(t.slips.c.erased_on.is_(None), ~sa.exists().where(t.slots.c.slip_hash == hashed))
+        free = sa.select(t.slips.c.slip_hash).where(t.slips.c.slip_hash == hashed, unused)
         return None if hashed is None else self.conn.execute(free).scalar()
 
     def hold_slip_page(self, slip_hash: str, fact: SurveyAnswered, texts: Mapping[str, tuple[str, int]], now: datetime) -> None:
@@ -160,8 +158,14 @@ class Entering(Base):
             self.conn.execute(sa.update(t.comments).where(mine).values(text=text, masked=masked, day=day))
 
     def keep_feedback(self, unit: str | None, text: str, masked: int, day: date) -> None:
-        """Own words of somebody without a code."""
-        self.conn.execute(sa.insert(t.feedback), {"unit": unit, "text": text, "masked": masked, "day": day})
+        """Own words of somebody without a code. The same words about the same place, today or the day before, are kept once: nothing is
+        counted by them, and a form that is sent twice says nothing new.
+        """
+        self.position("feedback")  # two at once go one after the other
+        f = t.feedback.c
+        same = sa.select(f.id).where(f.unit == unit, f.text == text, f.day >= day - timedelta(days=1))
+        if self.conn.execute(same.limit(1)).first() is None:
+            self.conn.execute(sa.insert(t.feedback), {"unit": unit, "text": text, "masked": masked, "day": day})
 
     def receipt_state(self, receipt_hash: str) -> ReceiptState | None:
         """What a receipt proves; None for an unknown one. What was answered is no part of it."""
@@ -223,12 +227,13 @@ class Entering(Base):
         """What a number (E.164) can answer by SMS: (slot, codes of its links, the invitation's first), those that ended first, first.
 
         Found under every pepper. Asked, not answered, not over, not erased; that the number opted out since does not matter: it writes
-        by itself.
+        by itself. A message under way may be in somebody's hand before we know that it was taken.
         """
         hashes = {self.tools.contact_hash("phone", number), *self.tools.older_hashes("phone", number).values()}
         s = t.slots.c
         answered = sa.exists().where(t.answers.c.survey_id == s.survey_id)
-        open_ = sa.and_(s.outcome == "asked", s.expires_at > now, s.erased_on.is_(None), ~s.test, ~answered)
+        written = sa.or_(s.outcome == "asked", sa.and_(s.outcome == "waiting", s.reason == "in_flight"))
+        open_ = sa.and_(written, s.expires_at > now, s.erased_on.is_(None), ~s.test, ~answered)
         mine = sa.select(t.slots).where(s.phone_hash.in_(hashes), open_).order_by(s.ended_on, s.survey_id)
         found = [slot for row in self.conn.execute(mine) if (slot := self._slot(row)) is not None]
         return [(slot, tuple(self.tools.code_for(slot.survey_id, kind, "sms") for kind in ("invitation", "reminder"))) for slot in found]
@@ -248,3 +253,10 @@ class Entering(Base):
         """What ``note_once`` gives from now on for what it has noted; empty to forget it."""
         mine = sa.and_(t.due.c.kind == kind, t.due.c.ref == ref)
         self.conn.execute(sa.update(t.due).where(mine).values(payload=json.dumps(dict(bound))))
+
+
+def _ended() -> sa.ColumnElement[bool]:
+    """Slots of dossiers that have ended: not of one that was reopened and has not ended again since, nor of a source's trials."""
+    s = t.slots.c
+    goes_on = sa.or_(s.reopened_at >= s.occurred_at, sa.and_(s.outcome == "not_asked", s.reason == "reopened"))
+    return sa.and_(~sa.func.coalesce(goes_on, sa.false()), ~s.test)

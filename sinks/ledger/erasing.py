@@ -21,6 +21,7 @@ from sinks.ledger import schema as t
 from sinks.ledger.arms import ArmsKeeping
 from sinks.ledger.base import Base
 from sinks.ledger.dossiers import keys_of
+from sinks.ledger.leaving import Leaving
 from sinks.ledger.preferring import Preferring
 from sinks.ledger.vault import VaultError
 
@@ -68,7 +69,7 @@ class ErasingReading(Base):
         return {"settled_not_yet_erased": waiting, "opted_out": sum(peppers.values()), "peppers": peppers}
 
 
-class Erasing(Preferring, ErasingReading, ArmsKeeping):
+class Erasing(Preferring, ErasingReading, ArmsKeeping, Leaving):
     """Erasing. ``day``: the local day on which it is done; every method but the last returns how much it did, 0 when nothing is left."""
 
     def erase(self, day: date, now: datetime, limit: int) -> int:
@@ -115,7 +116,7 @@ class Erasing(Preferring, ErasingReading, ArmsKeeping):
         slots = list(self.conn.execute(self.locked(sa.select(t.slots).where(due, ~under_way).limit(limit))))
         if slots:
             self.keep_arms([s.survey_id for s in slots], now)
-            self.erase_slots(slots, day)
+            self.erase_slots(slots, day, now)
         return len(slots)
 
     def _erase_strays(self, day: date, now: datetime, limit: int) -> int:
@@ -128,8 +129,9 @@ class Erasing(Preferring, ErasingReading, ArmsKeeping):
         self.count_erased(day, "contacts", Counter(months))
         return len(refs)
 
-    def erase_slots(self, slots: Sequence[Any], day: date) -> Counter[str]:
+    def erase_slots(self, slots: Sequence[Any], day: date, now: datetime) -> Counter[str]:
         """Erase what names the people of these slots (locked), and what joins them to messages and answers; what that was."""
+        self.leave_before_erasure(slots, now)
         refs, surveys = [s.dossier_ref for s in slots], [s.survey_id for s in slots]
         entries = self.conn.execute(sa.delete(t.vault).where(t.vault.c.dossier_ref.in_(refs)).returning(t.vault.c.key_month)).scalars()
         contacts = Counter(entries)
@@ -141,10 +143,12 @@ class Erasing(Preferring, ErasingReading, ArmsKeeping):
         }
         self._forget_messages(surveys)
         self._free_contacts(slots)
+        used = [s.slip_hash for s in slots if s.slip_hash is not None]
+        self.conn.execute(sa.update(t.slips).where(t.slips.c.slip_hash.in_(used)).values(erased_on=day))
         b = sa.bindparam
         gone = sa.update(t.slots).where(t.slots.c.dossier_ref == b("b_ref")).values(
             survey_id=b("b_survey"), phone_hash=None, email_hash=None, person_hash=None, slip_hash=None, tail_hash=None,
-            ticket_hash=None, preferred=None, refused="",
+            ticket_hash=None, landline=False, preferred=None, refused="",
             settled_on=sa.func.coalesce(t.slots.c.settled_on, day.isoformat()), erased_on=day,
         )  # fmt: skip
         self.conn.execute(gone, [{"b_ref": ref, "b_survey": self.tools.new_id()} for ref in refs])

@@ -90,8 +90,8 @@ class Holding(HoldingReading, Audit):
         wished = sa.select(t.slots.c.dossier_ref).join(t.callbacks, t.callbacks.c.survey_id == t.slots.c.survey_id)
         ref = self.conn.execute(wished.where(t.callbacks.c.survey_id == survey_id, t.callbacks.c.done_at.is_(None))).scalar()
         contact = self.contact_of(ref) if ref else None
-        self.audited(by, "vault_seen", f"callback:{survey_id[:12]}", {"found": bool(contact and contact.phone)})
-        return contact.phone if contact else None
+        self.audited(by, "vault_seen", f"callback:{survey_id[:12]}", {"found": bool(contact and contact.number)})
+        return contact.number if contact else None
 
     def read_words(self, by: str) -> list[Word]:
         """What people wrote without a code, for the quality office; the look goes into the trail."""

@@ -1,21 +1,41 @@
-"""The judge's part of a transaction, the registry of units and targets, dead letters and paused sources."""
+"""The judge's part of a transaction, the registry of units and targets, what people state, dead letters and paused sources."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import sqlalchemy as sa
 
-from hailong.events import AlertChanged, Record, TargetChanged, UnitChanged, dead_topic
+from hailong.domain.procedures import Catalogue
+from hailong.events import (
+    STATES,
+    TOPICS,
+    AlertChanged,
+    Fact,
+    ProcedureChanged,
+    Record,
+    Statement,
+    TargetChanged,
+    UnitChanged,
+    dead_topic,
+)
 from hailong.ports import DeadLetter, PendingRecord
 from sinks.ledger import schema as t
 from sinks.ledger.base import Base, record_of, row_of
 
 DEAD: Final = dead_topic("")
 """So the names of topics of dead letters begin."""
+_PROCEDURES: Final = "procedures"
+"""The position that says when the catalogue changed last."""
+_AT_ONCE: Final = 500
+"""Statements looked up by one question."""
+_KINDS: Final[dict[type[Fact], str]] = {topic.schema: topic.name.split(".")[0] for topic in TOPICS if topic.schema in STATES}
+"""Kind of statement → its rows' kind in the registry, such as ``totals``."""
+S = TypeVar("S", bound=Statement)
 
 
 class Judging(Base):
@@ -69,6 +89,57 @@ class Judging(Base):
         """Write a target's row (scope, valid from); False when it is there with the same content."""
         narrow = "".join(f"/{name}={part}" for name in ("field", "channel", "question") if (part := getattr(fact, name)))
         return self._put_registry("target", f"{fact.unit or '*'}{narrow}@{fact.valid_from.isoformat()}", fact)
+
+    # --- what people state
+
+    def put_statements(self, rows: Sequence[Statement], now: datetime) -> list[Statement]:
+        """See ``hailong.ports.Transaction``."""
+        if not rows:
+            return []
+        seq, _ = self.position("registry")  # locked: a second list waits here until this one is in
+        changed: list[Statement] = []
+        for start in range(0, len(rows), _AT_ONCE):
+            part = {_ref(row): row for row in rows[start : start + _AT_ONCE]}
+            known = self._stated(type(rows[0]), list(part))
+            other = (row for ref, row in part.items() if not _same(known.get(ref), row))
+            new = [_numbered(row, self.tools.registry_id, number) for number, row in enumerate(other, start=seq + 1)]
+            seq += len(new)
+            self._keep_statements(new, known.keys())
+            changed += new
+        self.set_position("registry", seq)
+        if changed and isinstance(changed[0], ProcedureChanged):
+            self.position(_PROCEDURES)
+            self.set_position(_PROCEDURES, seq)
+        self.put(changed, now)
+        return changed
+
+    def _stated(self, kind: type[Statement], refs: Sequence[str]) -> dict[str, Statement]:
+        here = sa.and_(t.registry.c.kind == _KINDS[kind], t.registry.c.ref.in_(refs))
+        rows = self.conn.execute(sa.select(t.registry.c.ref, t.registry.c.fact).where(here))
+        return {r.ref: msgspec.json.decode(r.fact, type=kind) for r in rows}
+
+    def _keep_statements(self, facts: Sequence[Statement], known: AbstractSet[str]) -> None:
+        rows = [
+            {"kind": _KINDS[type(f)], "ref": _ref(f), "seq": f.seq, "event_id": f.event_id, "fact": msgspec.json.encode(f).decode()}
+            for f in facts
+        ]
+        self.insert_new(t.registry, [r for r in rows if r["ref"] not in known])
+        if again := [{f"b_{name}": value for name, value in r.items()} for r in rows if r["ref"] in known]:
+            self.conn.execute(_RESTATED, again)
+
+    def statements(self, kind: type[S]) -> list[S]:
+        """What people stated of this kind, the newest of each thing, in the order it was written."""
+        rows = self.conn.execute(sa.select(t.registry.c.fact).where(t.registry.c.kind == _KINDS[kind]).order_by(t.registry.c.seq)).scalars()
+        return [msgspec.json.decode(r, type=kind) for r in rows]
+
+    def catalogue(self) -> Catalogue:
+        """See ``hailong.ports.Transaction``. Not to be asked for in a transaction that writes procedures."""
+        seq = self.conn.execute(_CHANGED_AT).scalar() or 0
+        number, kept = self.tools.kept.get(_PROCEDURES, (-1, None))
+        if number != seq:
+            kept = Catalogue(self.statements(ProcedureChanged))
+            self.tools.kept[_PROCEDURES] = (seq, kept)
+        return cast(Catalogue, kept)
 
     # --- dead letters
 
@@ -141,6 +212,30 @@ class Judging(Base):
         """``replayed`` or ``dropped``; False when it is not waiting."""
         waiting = sa.and_(t.dead_letters.c.id == dead_id, t.dead_letters.c.state == "waiting")
         return self.conn.execute(sa.update(t.dead_letters).where(waiting).values(state=state)).rowcount == 1
+
+
+# On the hot way: built once.
+_CHANGED_AT: Final = sa.select(t.positions.c.value).where(t.positions.c.name == _PROCEDURES)
+_RESTATED: Final = (
+    sa.update(t.registry)
+    .where(t.registry.c.kind == sa.bindparam("b_kind"), t.registry.c.ref == sa.bindparam("b_ref"))
+    .values(seq=sa.bindparam("b_seq"), event_id=sa.bindparam("b_event_id"), fact=sa.bindparam("b_fact"))
+)
+
+
+def _ref(row: Statement) -> str:
+    """What a statement is about, as one text: no part of it holds the separator (see producers.lists)."""
+    return "|".join(str(getattr(row, name)) for name in STATES[type(row)])
+
+
+def _numbered(row: Statement, registry_id: str, seq: int) -> Statement:
+    return msgspec.structs.replace(row, event_id=f"{registry_id}:{_KINDS[type(row)]}:{seq}", registry_id=registry_id, seq=seq)
+
+
+def _same(known: Statement | None, row: Statement) -> bool:
+    return (
+        known is not None and msgspec.structs.replace(row, event_id=known.event_id, registry_id=known.registry_id, seq=known.seq) == known
+    )
 
 
 def _dead(r: Any) -> DeadLetter:

@@ -63,7 +63,7 @@ class Kiosks(KiosksReading, Audit):
         """A device that may be enrolled by the address with this secret; in the trail."""
         fields = {name: getattr(device, name) for name in KioskDevice.__dataclass_fields__}
         self.conn.execute(sa.insert(t.kiosks), {**fields, "token_hash": token_hash})
-        self.audited(device.made_by, "link_made", f"kiosk:{device.id}", {"unit": device.unit})
+        self.audited(device.made_by, "kiosk_made", f"kiosk:{device.id}", {"unit": device.unit})
 
     def enrol_kiosk(self, token_hash: str, new_hash: str, now: datetime) -> KioskDevice | None:
         """The address is used up, and from now on the device is known by another secret; None when it does not work. Of two at once one
@@ -74,7 +74,7 @@ class Kiosks(KiosksReading, Audit):
             return None
         device = self.kiosk(new_hash)
         if device is not None:
-            self.audited(f"kiosk:{device.id}", "link_used", f"kiosk:{device.id}", {"unit": device.unit})
+            self.audited(f"kiosk:{device.id}", "kiosk_enrolled", f"kiosk:{device.id}", {"unit": device.unit})
         return device
 
     def saw_kiosk(self, kiosk_id: str, now: datetime) -> None:
@@ -86,7 +86,7 @@ class Kiosks(KiosksReading, Audit):
         closed = sa.update(t.kiosks).where(_K.id == kiosk_id, _K.closed_at.is_(None)).values(closed_at=now)
         if self.conn.execute(closed).rowcount != 1:
             return False
-        self.audited(by, "sessions_ended", f"kiosk:{kiosk_id}")
+        self.audited(by, "kiosk_closed", f"kiosk:{kiosk_id}")
         return True
 
 

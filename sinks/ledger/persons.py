@@ -64,7 +64,7 @@ class Persons(Erasing, Claiming):
         if self._message_under_way(hashes):
             raise Retryable("a message to this person is under way; nothing was erased. Try again in a few minutes", after=120)
         self._withdraw_due(slots, now)
-        done = dict(self.erase_slots(slots, day)) if slots else {}
+        done = dict(self.erase_slots(slots, day, now)) if slots else {}
         self.choose("opt_out" if opt_out else "opt_in", hashes, now, "rights")
         kept = self._hashes_needed(hashes, now)
         gone = sa.delete(t.contacts).where(t.contacts.c.hash.in_(set(hashes) - kept))

@@ -19,6 +19,7 @@ from sinks.ledger.helping import HelpingReading
 from sinks.ledger.holding import HoldingReading
 from sinks.ledger.judging import Judging
 from sinks.ledger.kiosks import KiosksReading
+from sinks.ledger.measuring import MeasuringReading
 from sinks.ledger.people import PeopleReading
 from sinks.ledger.settling import Settling
 from sinks.ledger.stuck import Stuck
@@ -26,7 +27,7 @@ from sinks.ledger.stuck import Stuck
 
 class LedgerReader(
     CallingReading, HelpingReading, HoldingReading, KiosksReading, Settling, Judging, PeopleReading, Stuck, Carrying, ErasingReading,
-    ArmsReading,
+    ArmsReading, MeasuringReading,
 ):  # fmt: skip
     """A view of the ledger at one moment."""
 

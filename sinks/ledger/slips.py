@@ -21,7 +21,8 @@ _AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class SlipBatch:
-    """What became of the slips that were printed together. ``held``: unbound ones with an answer that waits for the dossier."""
+    """What became of the slips that were printed together. ``bound``: they lead to a dossier, or did until it was erased; ``held``: unbound
+    ones with an answer that waits for the dossier."""
 
     batch: str
     made_at: datetime
@@ -44,8 +45,9 @@ class Slipping(Entering):
     def bind_slip(self, slip_code: str, dossier_ref: str, now: datetime) -> Binding:
         """From now on the slip leads to the dossier; a dossier has at most one, a slip at most one. What came in by it becomes its answers.
 
-        ``already``: it did before; ``unknown``: no slip of ours; ``taken``: it leads to another dossier; ``has_another``: the dossier has
-        another slip. Raises Invalid for a dossier that is not known, or whose contact was erased: nothing may lead to it any more.
+        ``already``: it did before; ``unknown``: no slip of ours; ``taken``: it leads to another dossier, or did until that was erased;
+        ``has_another``: the dossier has another slip. Raises Invalid for a dossier that is not known, or whose contact was erased: nothing
+        may lead to it any more.
         """
         mine = self.tools.slip_hash(slip_code)
         slip = None if mine is None else self.conn.execute(self.locked(sa.select(t.slips).where(t.slips.c.slip_hash == mine))).first()
@@ -58,7 +60,7 @@ class Slipping(Entering):
             return "unknown"
         if slot.slip_hash is not None:
             return "already" if slot.slip_hash == mine else "has_another"
-        if known(self, [slip.slip_hash], bound=True):
+        if slip.erased_on is not None or known(self, [slip.slip_hash], bound=True):
             return "taken"
         self.conn.execute(sa.update(t.slots).where(t.slots.c.dossier_ref == dossier_ref).values(slip_hash=mine))
         self.release_slip(slip.slip_hash, slot, now)
@@ -73,8 +75,8 @@ def known(reader: Base, hashes: Sequence[str], *, bound: bool = False) -> set[st
 
 
 def batches(reader: Base, now: datetime) -> list[SlipBatch]:
-    """Every batch, the newest first. A slip whose dossier was erased leads nowhere and counts as unbound."""
-    leads = sa.exists().where(t.slots.c.slip_hash == t.slips.c.slip_hash)
+    """Every batch, the newest first. A slip whose dossier was erased leads nowhere, and counts as bound: it is used."""
+    leads = sa.or_(t.slips.c.erased_on.is_not(None), sa.exists().where(t.slots.c.slip_hash == t.slips.c.slip_hash))
     waiting = sa.exists().where(t.slip_answers.c.slip_hash == t.slips.c.slip_hash, t.slip_answers.c.keep_until > now)
     waits = sa.and_(waiting, ~leads)
     first = sa.func.min(t.slips.c.made_at, type_=t.slips.c.made_at.type)

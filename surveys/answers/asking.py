@@ -17,7 +17,7 @@ from hailong.ports import Clock, Invalid, Retryable, SlotForAnswer
 from surveys.answers.form_state import THANKS, WHO, FormState, Sealer
 from surveys.answers.keeping import Keeper
 from surveys.answers.pressure import Pressure
-from surveys.answers.showing import AGAIN, Showing
+from surveys.answers.showing import AGAIN, KIOSK, KIOSK_SLOW_S, WRONG, Showing, on_device
 from surveys.answers.submitting import Submitting
 from surveys.guessing import Guard
 from surveys.records import Records
@@ -37,6 +37,10 @@ _OURS: Final = (FINISH, AT, TRAP, NOT_ME)
 _MAX_FIELDS: Final = 60
 _AHEAD: Final = timedelta(minutes=5)
 """So far a phone's clock may be ahead of ours."""
+LEFT_BEHIND: Final = 3 * timedelta(seconds=KIOSK_SLOW_S)
+"""So old a page of a survey device is somebody else's: it had to go back by itself long before."""
+NOT_SAVED: Final = "not_saved"
+WRONGS: Final = (NOT_SAVED, "required", "not_an_option", "more_than_one", "unexpected_field", "too_long")
 
 
 class Asking:
@@ -131,7 +135,8 @@ class Asking:
 
     def enter(self, state: FormState) -> str:
         """The address at which somebody answers who came by another door than a link."""
-        return f"/{INSIDE}/next?f={self._sealer.seal(msgspec.structs.replace(state, page=self._library.current.pages[0].number))}"
+        begun = msgspec.structs.replace(state, page=self._library.current.pages[0].number)
+        return f"/{INSIDE}/next?{state.mark}f={self._sealer.seal(begun)}"
 
     def _resumed(self, slot: SlotForAnswer, state: FormState) -> FormState | None:
         """The form that goes on where somebody stopped; None: they were done, or it is too long ago."""
@@ -151,8 +156,14 @@ class Asking:
             return self._unreadable(request)
         if self._over(state):
             return self._too_late(state)
+        if self._left_behind(state):
+            return RedirectResponse(KIOSK, 303)
         state = msgspec.structs.replace(state, language=self._spoken(request, state))
-        return self._form(code, state, page, picked=self._seen(state, page))
+        return self._form(code, state, page, picked=self._seen(state, page), fault=_told_wrong(request, state, page))
+
+    def _left_behind(self, state: FormState) -> bool:
+        """Whether a survey device shows a page that was somebody else's by now."""
+        return state.mode == "kiosk" and self._clock.now() > state.shown_at + LEFT_BEHIND
 
     def _seen(self, state: FormState, page: Page) -> dict[str, list[str]]:
         """What was answered before on a page gone back to; not any more when the phone may have changed hands."""
@@ -169,7 +180,9 @@ class Asking:
             state = None
         if state is None or state.page != THANKS:
             code = links.parse(request.path_params["code"]) or ""
-            return RedirectResponse(f"/{code}", 303)
+            return RedirectResponse(KIOSK if on_device(request) else f"/{code}", 303)
+        if self._left_behind(state):
+            return RedirectResponse(KIOSK, 303)
         following = self._library.following(state.questionnaire, state.about) if state.form == "full" and not state.again else None
         more = None
         if following is not None:
@@ -218,11 +231,13 @@ class Asking:
         try:
             await self._submitting.keep(state, given, finished=following is None, signs=signs, at=self._given_at(state, ours[AT]))
         except Retryable as away:
-            answer = self._form(code, state, page, picked=form, fault=Invalid("not_saved"), status=503)
+            answer = self._form(code, state, page, picked=form, fault=Invalid(NOT_SAVED), status=503)
             answer.headers["Retry-After"] = str(max(1, round(away.after)))
             return answer
         onward = msgspec.structs.replace(state, page=following.number if following else THANKS, seen=seen if following else {})
-        return RedirectResponse(f"/{code}/{'next' if following else 'thanks'}?f={self._sealer.seal(onward)}", 303)
+        if state.mode == "kiosk":
+            onward = msgspec.structs.replace(onward, shown_at=self._clock.now())
+        return RedirectResponse(f"/{code}/{'next' if following else 'thanks'}?{state.mark}f={self._sealer.seal(onward)}", 303)
 
     async def _not_me(self, code: str, state: FormState) -> Response:
         try:
@@ -255,7 +270,8 @@ class Asking:
 
     def _too_late(self, state: FormState) -> Response:
         said = "expired" if state.code_hash else "over"
-        return self._showing.expired(state.language, state.expires_at or self._clock.now(), state.desk, said)
+        device = state.mode == "kiosk"
+        return self._showing.expired(state.language, state.expires_at or self._clock.now(), state.desk, said, device=device)
 
     def _over(self, state: FormState) -> bool:
         return state.expires_at is not None and self._clock.now() >= state.expires_at
@@ -284,7 +300,16 @@ class Asking:
         return self._showing.language(request) if "lang" in request.query_params else state.language
 
     def _unreadable(self, request: Request) -> Response:
-        return self._showing.unreadable(links.parse(request.path_params["code"]) or "", self._showing.language(request))
+        code, lang = links.parse(request.path_params["code"]) or "", self._showing.language(request)
+        return self._showing.unreadable(code, lang, device=on_device(request))
+
+
+def _told_wrong(request: Request, state: FormState, page: Page) -> Invalid | None:
+    """What a form was told is wrong, when it is turned into another language."""
+    reason = request.query_params.get(WRONG, "")
+    if state.mode == "kiosk" or reason not in WRONGS:
+        return None
+    return Invalid(reason, None if reason == NOT_SAVED else page.questions[0].id)
 
 
 def _values(answer: object) -> list[str]:

@@ -6,8 +6,8 @@ Encrypted and signed with Fernet (AES-CBC with HMAC, ``cryptography``); a list o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
-from typing import Any, Final
+from datetime import date, datetime, timedelta
+from typing import Any, Final, TypeVar
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -19,6 +19,13 @@ WHO: Final = 0
 THANKS: Final = -1
 MAX_SEALED: Final = 4096
 """Letters of the longest sealed state we read."""
+MAX_SHOWN: Final = 8192
+"""Letters of the longest sealed page we read."""
+SHOWN_FOR: Final = timedelta(minutes=30)
+"""So long a page that answered a form can be read in another language."""
+DEVICE: Final = "kiosk"
+"""In an address: whoever stands there uses a survey device."""
+Shown = TypeVar("Shown", bound=msgspec.Struct)
 
 
 class FormState(msgspec.Struct, frozen=True, array_like=True):
@@ -50,6 +57,11 @@ class FormState(msgspec.Struct, frozen=True, array_like=True):
     helper: str = ""
     """Who enters it for somebody: a login. It stays in the ledger."""
 
+    @property
+    def mark(self) -> str:
+        """What stands before ``f=`` in its addresses: a page that cannot open the state is to know a survey device all the same."""
+        return f"{DEVICE}&" if self.mode == "kiosk" else ""
+
 
 class Sealer:
     """Seals form states. ``keys``: url-safe base64 of 32 bytes each (``Fernet.generate_key``); the first is the current one."""
@@ -73,3 +85,22 @@ class Sealer:
             return self._decoder.decode(self._box.decrypt(sealed.encode()))
         except (InvalidToken, ValueError, msgspec.DecodeError):
             raise Invalid("form_unreadable", "form", "The form is not one of this site, or too old.") from None
+
+    def seal_shown(self, shown: msgspec.Struct, now: datetime) -> str:
+        """What a page said in answer to a form, as text for the addresses of its other languages."""
+        return self._box.encrypt(self._encoder.encode((_name(type(shown)), now, shown))).decode()
+
+    def open_shown(self, kind: type[Shown], sealed: str, now: datetime) -> Shown | None:
+        """What such a page said; None for what is no page of that kind, or older than ``SHOWN_FOR``."""
+        try:
+            if len(sealed) > MAX_SHOWN:
+                return None
+            named, at, shown = msgspec.msgpack.decode(self._box.decrypt(sealed.encode()), type=tuple[str, datetime, kind])  # type: ignore[valid-type]
+        except (InvalidToken, ValueError, msgspec.DecodeError):
+            return None
+        return shown if named == _name(kind) and at <= now < at + SHOWN_FOR else None
+
+
+def _name(kind: type[msgspec.Struct]) -> str:
+    """Pages that answer alike are told apart by where they are at home."""
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -3,51 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
-from markupsafe import Markup, escape
+from markupsafe import escape
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from hailong.domain import receipts
 from hailong.domain.doors import SLIP_HELD, place_of
 from hailong.domain.questionnaire import NOT_APPLICABLE, Page, Question, Questionnaire, Words
-from hailong.domain.units import LOCAL
-from hailong.ports import Invalid
+from hailong.ports import Clock, Invalid
 from surveys import serving, speaking
-from surveys.answers.form_state import FormState, Sealer
+from surveys.answers.form_state import DEVICE, MAX_SEALED, FormState, Sealer, Shown
+from surveys.answers.telling import FIELD, Already, Message, hotline, told
+from surveys.answers.telling import PAGE as TOLD
 from surveys.wording import CONTACT_DAYS, TEXTS, Office, page_words
-from web import language, numbers
+from web import language
 from web.pages import DEFAULT, Pages
 
 FOLDER: Final = Path(__file__).parent.parent / "pages"
 AGAIN: Final = "again"
 """In the address of a form for whoever wants to answer again."""
+KIOSK: Final = "/kiosk"
+WRONG: Final = "wrong"
+"""In the address of a form: what was wrong with what was sent."""
 KIOSK_IDLE_S: Final = 20
 KIOSK_SLOW_S: Final = 60
 """Seconds untouched after which a survey device shows its first screen again; the latter without scripts."""
 Picked = Mapping[str, Sequence[str]]
 """Question id → what is ticked in its form."""
+Turned = Sequence[tuple[str, str, str]]
+"""As ``web.pages.Pages.turned``."""
 
 
 class Showing:
     """Renders the pages of one office."""
 
-    def __init__(self, office: Office, sealer: Sealer, receipt_for: Callable[[str], str], texts: Path = TEXTS) -> None:
+    def __init__(self, office: Office, sealer: Sealer, receipt_for: Callable[[str], str], clock: Clock, texts: Path = TEXTS) -> None:
         """``receipt_for``: survey_id → the code of its receipt; ``texts``: the folder of the languages."""
         self.speaking = speaking.speaking(texts)
         shared, heard = self.speaking.shared, self.speaking.heard
-        self.pages = Pages([FOLDER], [FOLDER / "survey.css"], page_words(texts), office.name, shared, heard)
+        self.pages = Pages([FOLDER], [FOLDER / "survey.css"], page_words(texts), office.name, shared, heard, self._around)
         self._scripted = serving.scripted(self.pages)
         self._office = office
         self._sealer = sealer
         self._receipt_for = receipt_for
+        self._clock = clock
 
     def language(self, request: Request, preferred: str = DEFAULT) -> str:
-        """``?lang=``, else what the person prefers (Vietnamese is everybody's default, so it says nothing), else the browser's."""
+        """``?lang=``, else what the person prefers (Vietnamese is everybody's default, so it says nothing), else the browser's.
+
+        A survey device's own says nothing about who stands before it.
+        """
+        if on_device(request):
+            return language.asked(request, self.pages.words) or DEFAULT
         said = preferred if preferred in self.pages.words and preferred != DEFAULT else None
         return language.asked(request, self.pages.words) or said or self.pages.language(request)
 
@@ -67,8 +80,7 @@ class Showing:
 
     def not_me(self, lang: str) -> Response:
         """Somebody else holds the phone: nothing is named."""
-        words = self.pages.words[lang]["not_me"]
-        return self._message("not-me", lang, words["title"], [words["text"]])
+        return self._message(Message("not-me"), lang)
 
     def form(
         self,
@@ -114,15 +126,26 @@ class Showing:
             left=left,
             place=place,
             back=f"/{code}/next?f={back}" if back else "",
-            turned=self.pages.turned(f"/{code}/next?f={sealed}&"),
+            turned=self._turned_form(code, state, page, sealed, picked, fault),
         )
+
+    def _turned_form(
+        self, code: str, state: FormState, page: Page, sealed: str, picked: Picked | None, fault: Invalid | None
+    ) -> list[tuple[str, str, str]]:  # fmt: skip
+        """With ``fault``, what is wrong and what was picked go along; not on a survey device, nor what is too long for an address."""
+        address = f"/{code}/next?{state.mark}f="
+        if fault is None or state.mode == "kiosk":
+            return self.pages.turned(f"{address}{sealed}&")
+        ours = {q.id: list((picked or {})[q.id]) for q in page.questions if q.id in (picked or {})}
+        kept = self._sealer.seal(msgspec.structs.replace(state, seen={**state.seen, **ours}))
+        return self.pages.turned(f"{address}{kept if len(kept) <= MAX_SEALED else sealed}&{WRONG}={fault.reason}&")
 
     def thanks(self, code: str, state: FormState, lang: str, sealed: str, more: tuple[str, int] | None) -> Response:
         """Thanks for an answer just kept, and its receipt. It never shows what was answered. ``more``: another questionnaire, and how long
         it is."""
         receipt = receipts.shown(self._receipt_for(state.survey_id)) if state.survey_id else ""
         onward = {"address": f"/{code}/next?f={more[0]}", "n": more[1]} if more else None
-        turned = self.pages.turned(f"/{code}/thanks?f={sealed}&")
+        turned = self.pages.turned(f"/{code}/thanks?{state.mark}f={sealed}&")
         carried = self.carried(lang, "kiosk.js" if state.mode == "kiosk" else "")
         return self.pages.respond(
             "thanks.html",
@@ -154,94 +177,114 @@ class Showing:
 
         It never shows what was answered.
         """
-        lang, turned = state.language, [] if again else self.pages.turned(f"/{code}?")
-        again = again or f"/{code}?{AGAIN}=1&lang={lang}"
         rest = f"/{code}/next?f={self._sealer.seal(onward)}" if onward is not None else ""
-        return self.pages.respond("already.html", lang, code=code, again=again, rest=rest, turned=turned)
+        stands = Already(code, again or f"/{code}?{AGAIN}=1", rest)
+        return self._already(stands, state.language, [] if again else self.pages.turned(f"/{code}?"))
+
+    def _already(self, stands: Already, lang: str, turned: Turned = ()) -> Response:
+        turned = turned or self.turned(TOLD, stands)
+        return self.pages.respond("already.html", lang, code=stands.code, again=stands.again, rest=stands.rest, turned=turned)
 
     def stop(self, code: str, lang: str, *, failed: bool = False) -> Response:
         """The page with the one button; with ``failed``, why nothing was noted."""
         away = self.pages.words[lang]["away"]
-        problem = {"title": away["stop_title"], "text": self._filled(away["stop"])} if failed else None
+        problem = {"title": away["stop_title"], "text": escape(away["stop"]).format(hotline=hotline(self._office))} if failed else None
         status, headers = (503, {"Retry-After": "60"}) if failed else (200, {})
         turned = self.pages.turned(f"/{code}/stop?")
         return self.pages.respond("stop.html", lang, status, headers, code=code, problem=problem, turned=turned)
 
     def stopped(self, code: str, lang: str, *, under_way: bool) -> Response:
         """The opt-out is committed."""
-        words = self.pages.words[lang]["stop"]
-        lines = [words["under_way"] if under_way else words["done"], words["old"].format(days=CONTACT_DAYS, hotline=self._office.hotline)]
-        again = {"address": f"/{code}/start?lang={lang}", "text": words["change"]}
-        return self._message("stopped", lang, words["done_title"], lines, link=again)
+        return self._message(Message("stopped", code, under_way=under_way), lang)
 
     def start(self, code: str, lang: str, *, failed: bool = False) -> Response:
         """The page with the button for messages again; with ``failed``, why nothing was noted."""
         away = self.pages.words[lang]["away"]
-        problem = {"title": away["stop_title"], "text": self._filled(away["start"])} if failed else None
+        problem = {"title": away["stop_title"], "text": away["start"]} if failed else None
         status, headers = (503, {"Retry-After": "60"}) if failed else (200, {})
         turned = self.pages.turned(f"/{code}/start?")
         return self.pages.respond("start.html", lang, status, headers, code=code, problem=problem, turned=turned)
 
     def started(self, lang: str) -> Response:
         """The opt-in is committed."""
-        words = self.pages.words[lang]["start"]
-        return self._message("started", lang, words["done_title"], [words["done"], words["old"].format(days=CONTACT_DAYS)])
+        return self._message(Message("started"), lang)
 
-    def expired(self, lang: str, expires_at: datetime, desk: str, said: str = "expired") -> Response:
+    def expired(self, lang: str, expires_at: datetime, desk: str, said: str = "expired", *, device: bool = False) -> Response:
         """The time to answer is over: until when it was, and who can still take the answer. ``expires_at``: aware; ``said``: the words,
-        ``over`` where there is no link.
+        ``over`` where there is no link; ``device``: on a survey device.
         """
-        words = self.pages.words[lang][said]
-        at = expires_at.astimezone(LOCAL)
-        whole = at.time() == time()
-        day = numbers.day((at - timedelta(days=whole)).date(), lang)
-        until = words["until_day" if whole else "until"].format(day=day, time=f"{at.hour}:{at:%M}")
-        here = Markup('<span lang="vi">{}</span>').format(desk)
-        onward = escape(words["next"]).format(desk=here, hotline=self._office.hotline)
-        return self._message("expired", lang, words["title"], [until, onward], 410)
+        return self._message(Message("expired", until=expires_at, desk=desk, said=said, device=device), lang, 410)
 
     def unknown(self, lang: str) -> Response:
         """No slot has this code, or it is no code: one answer."""
-        words = self.pages.words[lang]["unknown"]
-        return self._message("unknown", lang, words["title"], [words["text"], words["next"]], 404)
+        return self._message(Message("unknown"), lang, 404, turned=self.pages.turned())
 
-    def unreadable(self, code: str, lang: str) -> Response:
+    def unreadable(self, code: str, lang: str, *, device: bool = False) -> Response:
         """The form is not ours any more."""
-        words = self.pages.words[lang]["unreadable"]
-        link = {"address": f"/{code}?lang={lang}", "text": words["next"]} if code else None
-        return self._message("unreadable", lang, words["title"], [words["text"]], 400, link=link)
+        return self._message(Message("unreadable", code, device=device), lang, 400)
 
     def away(self, lang: str, after: float) -> Response:
         """The ledger cannot be read."""
-        words = self.pages.words[lang]["away"]
-        headers = {"Retry-After": str(max(1, round(after)))}
-        return self._message("away", lang, words["title"], [words["text"]], 503, headers)
+        return self._message(Message("away"), lang, 503, {"Retry-After": str(max(1, round(after)))})
 
     def why(self, code: str | None, lang: str) -> Response:
         """Who asks, why, how long it is kept."""
         turned = self.pages.turned()
-        return self.pages.respond("why.html", lang, code=code, hotline=self._office.hotline, contact_days=CONTACT_DAYS, turned=turned)
+        return self.pages.respond("why.html", lang, code=code, hotline=hotline(self._office), contact_days=CONTACT_DAYS, turned=turned)
 
     def accessibility(self, lang: str) -> Response:
         """What works for whom, and what is missing."""
-        return self.pages.respond("accessibility.html", lang, hotline=self._office.hotline, turned=self.pages.turned("/accessibility?"))
+        return self.pages.respond("accessibility.html", lang, hotline=hotline(self._office), turned=self.pages.turned("/accessibility?"))
+
+    # --- in another language, without sending anything again
+
+    def turned(self, address: str, shown: msgspec.Struct | None = None) -> list[tuple[str, str, str]]:
+        """The addresses of a page in every language; ``shown``: what the page of an answered form said. Own words and
+        the number of a dossier stand in no address, not even sealed."""
+        sealed = f"{FIELD}={self._sealer.seal_shown(_unwritten(shown), self._clock.now())}&" if shown is not None else ""
+        return self.pages.turned(f"{address}?{sealed}")
+
+    def recalled(self, request: Request, kind: type[Shown]) -> Shown | None:
+        """What the page said that is asked for in another language, while it may be."""
+        return self._sealer.open_shown(kind, request.query_params.get(FIELD, ""), self._clock.now())
+
+    def tell(self, request: Request) -> Response:
+        """``GET /told?m=…``: a page without an address of its own, in another language; too late, the first page."""
+        lang = self.language(request)
+        if (message := self.recalled(request, Message)) is not None:
+            return self._message(message, lang)
+        if (stands := self.recalled(request, Already)) is not None:
+            return self._already(stands, lang)
+        return RedirectResponse(f"/?lang={lang}", 303)
 
     def _message(
-        self,
-        kind: str,
-        lang: str,
-        title: str,
-        lines: Sequence[str],
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-        link: Mapping[str, str] | None = None,
-    ) -> Response:
-        said = [line if isinstance(line, Markup) else self._filled(line) for line in lines]
-        turned = self.pages.turned() if kind in ("expired", "unknown", "away") else []
-        return self.pages.respond("message.html", lang, status, headers, kind=kind, title=title, lines=said, link=link, turned=turned)
+        self, message: Message, lang: str, status: int = 200, headers: Mapping[str, str] | None = None, turned: Turned = ()
+    ) -> Response:  # fmt: skip
+        """``turned``: the addresses of a page that can be asked for again."""
+        said = told(message, lang, self.pages.words[lang], self.pages.errors[lang]["errors"], self.pages.written[lang], self._office)
+        carried = self.carried(lang, "kiosk.js" if message.device else "")
+        carried["headers"] = {**carried["headers"], **(headers or {})}
+        turned = turned or self.turned(TOLD, message)
+        return self.pages.respond(
+            "message.html", lang, status, **carried, kind=message.kind, said=said, device=message.device, turned=turned
+        )
 
-    def _filled(self, line: str) -> str:
-        return line.format(hotline=self._office.hotline)
+    def _around(self, request: Request, status: int) -> dict[str, Any]:
+        """What the page of an error has besides its sentence."""
+        device, lang = on_device(request), self.language(request)
+        if request.method in ("GET", "HEAD"):
+            kept = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != "lang"])
+            turned = self.pages.turned(f"?{kept}&" if kept else "?")
+        else:
+            turned = self.turned(TOLD, Message("error", status=status, device=device))
+        carried = self.carried(lang, "kiosk.js" if device else "")
+        return carried | {"lang": lang, "device": device, "turned": turned}
+
+
+def on_device(request: Request) -> bool:
+    """Whether the address is one of a survey device's."""
+    path = request.url.path
+    return path == KIOSK or path.startswith(f"{KIOSK}/") or DEVICE in request.query_params
 
 
 def _keep_until(state: FormState) -> str:
@@ -282,3 +325,12 @@ def _problem(fault: Invalid, words: Mapping[str, Any], questions: Sequence[Mappi
     first = next((q for q in questions if q["error"]), None)
     at = "" if first is None else "-".join([first["id"], *(o["id"] for o in first["options"][:1])])
     return {"title": words["error_title"], "text": words["errors"][fault.reason], "at": at}
+
+
+_WRITTEN: Final = {"given": {}, "words": ""}
+"""The number of a dossier, own words. Codes that hailong gave out itself stand in addresses as they are."""
+
+
+def _unwritten(shown: msgspec.Struct) -> msgspec.Struct:
+    """The same page, with empty fields."""
+    return msgspec.structs.replace(shown, **{name: empty for name, empty in _WRITTEN.items() if name in shown.__struct_fields__})

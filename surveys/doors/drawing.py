@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Final, Protocol
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from hailong.domain.draw_published import Line, PublishedSeed, counted
+from hailong.domain.units import LOCAL
 from hailong.ports import Permanent, Retryable
 from surveys.answers.showing import Showing
 from surveys.guessing import Guard
@@ -49,6 +51,14 @@ class DrawFound:
     opening: str
     """Hex; with ``dossier_ref`` it gives the line's id (hailong.domain.draw_published.line_id)."""
     dossier_ref: str
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What the page says of a code."""
+
+    state: str
+    found: DrawFound | None = None
+    typed: str = ""
 
 
 class DrawBook(Protocol):
@@ -90,13 +100,13 @@ class Drawing:
 
     async def show(self, request: Request) -> Response:
         """``GET /draw``."""
-        return await self._told(request, "ask")
+        return await self._told(request, self._showing.recalled(request, Shown) or Shown("ask"))
 
     async def take(self, request: Request) -> Response:
         """``POST /draw``: 200 with the line or that there is none; 422 for what is no code, 429, 503."""
         code = await _typed(request)
         if not (_SHORTEST <= len(code) <= _TYPED and code.isprintable()):
-            return await self._told(request, "no_code", 422, typed=code[:_TYPED])
+            return await self._told(request, Shown("no_code", typed=code[:_TYPED]), 422)
         self._admit(request)
         try:
             found = await self._records.run(lambda: self._book.find(code))
@@ -104,8 +114,8 @@ class Drawing:
             return self._away(request, away)
         if found is None:
             self._guard.unknown(request)
-            return await self._told(request, "unknown")
-        return await self._told(request, "found" if found.line else "waiting", found=found)
+            return await self._told(request, Shown("unknown"))
+        return await self._told(request, Shown("found" if found.line else "waiting", found))
 
     async def day(self, request: Request) -> Response:
         """``GET /draw/DAY`` and ``/draw/DAY.csv``: the list of a closed day; 404 for what is no day or is not over."""
@@ -135,30 +145,21 @@ class Drawing:
 
     def _away(self, request: Request, away: Retryable | Permanent) -> Response:
         after = away.after if isinstance(away, Retryable) else 60.0
-        return self._rendered(request, "away", 503, after=after)
+        return self._rendered(request, Shown("away"), 503, headers={"Retry-After": str(max(1, round(after)))})
 
-    async def _told(self, request: Request, state: str, status: int = 200, found: DrawFound | None = None, typed: str = "") -> Response:
+    async def _told(self, request: Request, shown: Shown, status: int = 200) -> Response:
         try:
             seeds = await self._records.run(self._book.seeds)
         except (Retryable, Permanent) as away:
             return self._away(request, away)
-        return self._rendered(request, state, status, seeds=seeds, found=found, typed=typed)
+        return self._rendered(request, shown, status, [replace(one, committed=one.committed.astimezone(LOCAL)) for one in seeds])
 
     def _rendered(
-        self,
-        request: Request,
-        state: str,
-        status: int,
-        *,
-        after: float | None = None,
-        seeds: Sequence[PublishedSeed] = (),
-        typed: str = "",
-        found: DrawFound | None = None,
-    ) -> Response:
-        headers = {} if after is None else {"Retry-After": str(max(1, round(after)))}
-        lang, pages = self._showing.language(request), self._showing.pages
-        turned = pages.turned(f"{PAGE}?")
-        return pages.respond("draw.html", lang, status, headers, state=state, seeds=seeds, found=found, typed=typed, turned=turned)
+        self, request: Request, shown: Shown, status: int, seeds: Sequence[PublishedSeed] = (), headers: Mapping[str, str] | None = None
+    ) -> Response:  # fmt: skip
+        lang, turned = self._showing.language(request), self._showing.turned(str(PAGE), None if shown.state == "ask" else shown)
+        said = {"state": shown.state, "found": shown.found, "typed": shown.typed, "seeds": seeds}
+        return self._showing.pages.respond("draw.html", lang, status, headers, **said, turned=turned)
 
 
 def as_csv(lines: Sequence[Line]) -> str:

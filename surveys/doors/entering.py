@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Final, Protocol
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -25,6 +26,7 @@ from hailong.events import About
 from hailong.ports import Clock, Invalid, Retryable, SlotForAnswer
 from surveys.answers.asking import TRAP, Asking
 from surveys.answers.showing import Showing
+from surveys.answers.telling import hotline
 from surveys.guessing import Guard
 from surveys.records import Records
 from surveys.wording import Office
@@ -65,6 +67,21 @@ def nothing_known(day: date) -> About:
     )  # fmt: skip
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """What the page of codes says. ``wrong``: field → what is wrong; ``given``: field → what was typed."""
+
+    state: str
+    wrong: Mapping[str, str] = {}
+    given: Mapping[str, str] = {}
+
+
+class ShownFeedback(msgspec.Struct, frozen=True):
+    """What the page of feedback says. ``words``: what was written."""
+
+    state: str
+    words: str = ""
+
+
 class Entering:
     """``/code`` and ``/s/SLIP``. Without ``codes`` there is only the way by slip."""
 
@@ -97,14 +114,14 @@ class Entering:
 
     async def show(self, request: Request) -> Response:
         """``GET /code``."""
-        return self._page(request, "ask")
+        return self._page(request, self._showing.recalled(request, Shown) or Shown("ask"))
 
     async def show_slip(self, request: Request) -> Response:
         """``GET /s/SLIP``: the button behind which the question is; for what is no slip's code, what is wrong with it."""
         typed = str(request.path_params.get("slip") or request.path_params["code"])
         code = slips.parse(typed)
         if code is None:
-            return self._page(request, "wrong", 404, wrong={"slip": slips.fault(typed) or "check"}, given={"slip": typed[:_LONGEST]})
+            return self._page(request, Shown("wrong", {"slip": slips.fault(typed) or "check"}, {"slip": typed[:_LONGEST]}), 404)
         lang, pages = self._showing.language(request), self._showing.pages
         turned = pages.turned(f"{SLIPS / code}?")
         return pages.respond("enter.html", lang, state="slip", faults=[], code=code, shown=slips.shown(code), turned=turned)
@@ -118,7 +135,7 @@ class Entering:
             return await self._by_dossier(request, self._codes, form)
         except Retryable as away:
             kept: dict[str, str] = {name: form[name] for name in ("dossier", "slip") if name in form}
-            return self._page(request, "away", 503, {"Retry-After": str(max(1, round(away.after)))}, given=kept)
+            return self._page(request, Shown("away", given=kept), 503, {"Retry-After": str(max(1, round(away.after)))})
 
     async def _by_slip(self, request: Request, typed: str) -> Response:
         code = slips.parse(typed)
@@ -155,25 +172,17 @@ class Entering:
         return self._asking.admit(slot, self._showing.language(request, slot.language), mode="code")
 
     def _wrong(self, request: Request, wrong: Mapping[str, str], **given: str) -> Response:
-        return self._page(request, "wrong", 422, wrong=wrong, given=given)
+        return self._page(request, Shown("wrong", wrong, given), 422)
 
-    def _page(
-        self,
-        request: Request,
-        state: str,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-        wrong: Mapping[str, str] | None = None,
-        given: Mapping[str, str] | None = None,
-    ) -> Response:
-        lang, pages = self._showing.language(request), self._showing.pages
-        return pages.respond(
-            "enter.html", lang, status, headers, state=state, faults=list((wrong or {}).items()), wrong=_NONE | dict(wrong or {}),
-            given=_NONE | dict(given or {}), said=self._said(), by_dossier=self._codes is not None, turned=pages.turned(f"{PAGE}?"),
+    def _page(self, request: Request, shown: Shown, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        lang, turned = self._showing.language(request), self._showing.turned(str(PAGE), None if shown.state == "ask" else shown)
+        return self._showing.pages.respond(
+            "enter.html", lang, status, headers, state=shown.state, faults=list(shown.wrong.items()), wrong=_NONE | dict(shown.wrong),
+            given=_NONE | dict(shown.given), said=self._said(), by_dossier=self._codes is not None, turned=turned,
         )  # fmt: skip
 
     def _said(self) -> dict[str, str]:
-        return {"hotline": self._office.hotline}
+        return {"hotline": hotline(self._office)}
 
 
 class Feedback:
@@ -193,27 +202,27 @@ class Feedback:
 
     async def show(self, request: Request) -> Response:
         """``GET /feedback``."""
-        return self._page(request, "ask")
+        return self._page(request, self._showing.recalled(request, ShownFeedback) or ShownFeedback("ask"))
 
     async def take(self, request: Request) -> Response:
         """``POST /feedback``: 200 once kept; 422 for no words or too many, which stay in the form; 429, 503."""
         form = await _fields(request)
         words = form.get("words", "")
         if form.get(TRAP):
-            return self._page(request, "trap", 422, words=words)
+            return self._page(request, ShownFeedback("trap", words), 422)
         try:
             said = masked(words)
         except Invalid:
-            return self._page(request, "too_long", 422, words=words)
+            return self._page(request, ShownFeedback("too_long", words), 422)
         if not said.text:
-            return self._page(request, "empty", 422)
+            return self._page(request, ShownFeedback("empty"), 422)
         self._admit(request)
         day, n = self._clock.now().astimezone(LOCAL).date(), sum(said.found.values())
         try:
             await self._records.do(lambda tx: tx.keep_feedback(None, said.text, n, day))
         except Retryable as away:
-            return self._page(request, "away", 503, {"Retry-After": str(max(1, round(away.after)))}, words=words)
-        return self._page(request, "kept")
+            return self._page(request, ShownFeedback("away", words), 503, {"Retry-After": str(max(1, round(away.after)))})
+        return self._page(request, ShownFeedback("kept"))
 
     def _admit(self, request: Request) -> None:
         """Raises HTTPException(429) when no more words of this address are taken now."""
@@ -221,11 +230,11 @@ class Feedback:
         if not (mine.take() and self._all.take()):
             raise HTTPException(429, headers={"Retry-After": str(max(self._all.wait(), mine.wait()))})
 
-    def _page(self, request: Request, state: str, status: int = 200, headers: Mapping[str, str] | None = None, words: str = "") -> Response:
-        lang, pages = self._showing.language(request), self._showing.pages
-        return pages.respond(
-            "feedback.html", lang, status, headers, state=state, words=words, limit=LIMIT,
-            hotline=self._office.hotline, turned=pages.turned(f"{FEEDBACK}?"),
+    def _page(self, request: Request, shown: ShownFeedback, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        turned = self._showing.turned(str(FEEDBACK), None if shown.state == "ask" else shown)
+        return self._showing.pages.respond(
+            "feedback.html", self._showing.language(request), status, headers, state=shown.state, words=shown.words, limit=LIMIT,
+            hotline=hotline(self._office), turned=turned,
         )  # fmt: skip
 
 

@@ -22,16 +22,14 @@ from hailong.events import Mode
 from hailong.ports import Clock, Retryable, SlotForAnswer
 from surveys.answers.asking import Asking
 from surveys.answers.keeping import Keeper
-from surveys.answers.showing import Showing
+from surveys.answers.showing import KIOSK, Showing
 from surveys.doors.entering import DossierCodes, nothing_known
 from surveys.records import Records
 from surveys.wording import Office
-from web import language
 from web.assembly import by_method
 from web.limits import Buckets
-from web.pages import DEFAULT
 
-PAGE: Final = "/kiosk"
+PAGE: Final = KIOSK
 ENROL: Final = f"{PAGE}/enrol"
 COOKIE: Final = "kiosk"
 COOKIE_S: Final = 400 * 86_400
@@ -216,8 +214,7 @@ class Kiosk:
     # --- pages
 
     def _language(self, request: Request) -> str:
-        """The one that was pressed; a device's own says nothing about who stands before it."""
-        return language.asked(request, self._showing.pages.words) or DEFAULT
+        return self._showing.language(request)
 
     def _away(self, request: Request, away: Retryable) -> Response:
         return self._page(request, "away", 503, {"Retry-After": str(max(1, round(away.after)))})
@@ -228,10 +225,11 @@ class Kiosk:
         lang, ways = self._language(request), self._ways()
         carried = self._showing.carried(lang, "kiosk.js", leaves=state not in ("start", "strange", "enrol", "void"))
         carried["headers"] = {**carried["headers"], **(headers or {})}
-        by = f"by={state}&" if state in ways else ""
+        kept = {"by": state if state in ways else "", "said": state if state in ("answered", "late") else context.get("said", "")}
+        address = "?" + "".join(f"{name}={value}&" for name, value in kept.items() if value)
         said: dict[str, Any] = {"state": state, "said": "", "token": "", "ways": ways, "hotline": self._office.hotline, "now": self._now()}
         said |= {**carried, **context}
-        return self._showing.pages.respond("kiosk.html", lang, status, **said, turned=self._showing.pages.turned(f"?{by}"))
+        return self._showing.pages.respond("kiosk.html", lang, status, **said, turned=self._showing.pages.turned(address))
 
     def _now(self) -> int:
         return int(1000 * self._clock.now().timestamp())

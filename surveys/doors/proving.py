@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,6 +20,7 @@ from hailong.domain import links, receipts
 from hailong.domain.units import LOCAL
 from hailong.ports import Clock, Retryable
 from surveys.answers.showing import Showing
+from surveys.answers.telling import hotline
 from surveys.guessing import Guard
 from surveys.records import Records
 from surveys.wording import Office
@@ -30,6 +32,14 @@ ERASE, SURE = "erase", "sure"
 _SIGNS: Final = receipts.LETTERS + 1
 _LENGTHS: Final = (_SIGNS, _SIGNS + len(receipts.PREFIX))
 _TYPED: Final = 60
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What the page says. ``typed``: the receipt; ``on``: the day it was counted."""
+
+    state: str
+    typed: str = ""
+    on: date | None = None
 
 
 class Proving:
@@ -48,7 +58,7 @@ class Proving:
 
     async def show(self, request: Request) -> Response:
         """``GET /receipt``."""
-        return self._page(request, "ask")
+        return self._page(request, self._showing.recalled(request, Shown) or Shown("ask"))
 
     async def take(self, request: Request) -> Response:
         """``POST /receipt``: 200 with how the answer stands, the question before erasing, or that it is erased; 422, 429, 503."""
@@ -56,13 +66,13 @@ class Proving:
             typed, step = str(sent.get("code", "")), str(sent.get("step", ""))
         code = receipts.parse(typed)
         if code is None:
-            return self._page(request, _fault(typed), 422, typed=typed[:_TYPED])
+            return self._page(request, Shown(_fault(typed), typed[:_TYPED]), 422)
         self._guard.admit(request)
         try:
             return await self._told(request, code, step)
         except Retryable as away:
             headers = {"Retry-After": str(max(1, round(away.after)))}
-            return self._page(request, "erase_away" if step == SURE else "away", 503, headers, typed=receipts.shown(code))
+            return self._page(request, Shown("erase_away" if step == SURE else "away", receipts.shown(code)), 503, headers)
 
     async def _told(self, request: Request, code: str, step: str) -> Response:
         hashed = receipts.receipt_hash(code)
@@ -70,7 +80,7 @@ class Proving:
         typed = receipts.shown(code)
         if found is None:
             self._guard.unknown(request)
-            return self._page(request, "unknown", 422, typed=typed)
+            return self._page(request, Shown("unknown", typed), 422)
         state: str = found.state
         if state != "erased" and step == SURE:
             now = self._clock.now()
@@ -78,22 +88,12 @@ class Proving:
             state = "erased_now"
         elif state != "erased" and step == ERASE:
             state = "sure"
-        return self._page(request, state, typed=typed, on=found.counted_at.astimezone(LOCAL).date())
+        return self._page(request, Shown(state, typed, found.counted_at.astimezone(LOCAL).date()))
 
-    def _page(
-        self,
-        request: Request,
-        state: str,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-        typed: str = "",
-        on: date | None = None,
-    ) -> Response:
-        lang, pages = self._showing.language(request), self._showing.pages
-        return pages.respond(
-            "receipt.html", lang, status, headers, state=state, typed=typed, on=on, hotline=self._office.hotline,
-            turned=pages.turned(f"{PAGE}?"),
-        )  # fmt: skip
+    def _page(self, request: Request, shown: Shown, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        lang, turned = self._showing.language(request), self._showing.turned(str(PAGE), None if shown.state == "ask" else shown)
+        said = {"state": shown.state, "typed": shown.typed, "on": shown.on, "hotline": hotline(self._office)}
+        return self._showing.pages.respond("receipt.html", lang, status, headers, **said, turned=turned)
 
 
 def _fault(typed: str) -> str:

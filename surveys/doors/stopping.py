@@ -17,8 +17,8 @@ from hailong.domain import links
 from hailong.ports import Clock, OptOut, Retryable
 from surveys.answers.showing import Showing
 from surveys.guessing import Guard
-from surveys.outbox import Outbox
 from surveys.records import Records
+from web.outbox import Outbox
 
 ONE_CLICK: Final = ("List-Unsubscribe", "One-Click")
 """What a mail program posts on its own button (RFC 8058)."""

@@ -1,6 +1,7 @@
 """``/verify``: whether hailong sent a message about a code, when and by which way; and the button for reporting one that it did not send.
 
 The code is typed into a form, never part of an address. An unknown code and a dossier nobody was written to about are answered alike.
+A text that answers a message to the short code has no code to look up: its words are known, and that is said, with when they are ours.
 Of a reported message only a hash is kept, alike for messages that differ in figures and codes only, so that a wave of them shows as one.
 """
 
@@ -14,6 +15,7 @@ from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Final
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,9 +23,12 @@ from starlette.responses import Response
 
 from hailong import telemetry
 from hailong.domain import links
+from hailong.events import MessageChannel
 from hailong.ports import Clock, FakeReports, Retryable, SentMessages
 from surveys.answers.showing import Showing
+from surveys.answers.telling import hotline
 from surveys.guessing import Guard
+from surveys.inbound.own_texts import LONGEST, OwnTexts
 from surveys.records import Records
 from surveys.wording import Office
 from web.limits import Buckets, TokenBucket, network
@@ -45,6 +50,14 @@ def text_hash(pasted: str) -> str:
     """
     words = _VARYING.sub("#", unicodedata.normalize("NFKC", pasted).casefold())
     return hashlib.sha256(b"hailong fake v1:" + " ".join(words.split()).encode()).hexdigest()
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What the page says. ``lines``: purpose, channel, day of what was sent; ``typed``: what stands in the field."""
+
+    state: str
+    lines: Sequence[tuple[str, MessageChannel, date]] = ()
+    typed: str = ""
 
 
 class Verifying:
@@ -69,65 +82,63 @@ class Verifying:
         self._office = office
         self._guard = guard
         self._clock = clock
+        self._own = OwnTexts(showing.pages.words.values(), office.brand)
         self._all = TokenBucket(REPORTS_PER_MINUTE, 60, monotonic)
         self._each = Buckets(max(1, REPORTS_PER_MINUTE // 6), 60, monotonic)
         self._reported = Counter("hailong_fake_reports", "messages people reported as not ours", registry=counters)
 
     async def show(self, request: Request) -> Response:
         """``GET /verify``."""
-        return self._page(request, "ask")
+        return self._page(request, self._showing.recalled(request, Shown) or Shown("ask"))
 
     async def take(self, request: Request) -> Response:
         """``POST /verify``: 200 with what was sent or that nothing was; 422 for what is no code, 429, 503."""
-        typed = (await _field(request, "code"))[:_TYPED]
+        pasted = await _field(request, "code")
+        if self._own.has(pasted):
+            return self._page(request, Shown("reply", typed=pasted))
+        typed = pasted[:_TYPED]
         code = links.typed(typed)
         if code is None:
-            return self._page(request, "no_code", 422, typed=typed)
+            return self._page(request, Shown("no_code", typed=typed), 422)
         self._guard.admit(request)
         try:
             found = await self._records.run(lambda: self._sent.sent_about(code))
         except Retryable as away:
-            return self._page(request, "away", 503, away)
+            return self._page(request, Shown("away"), 503, away)
         if found is None:
             self._guard.unknown(request)
-        lang = self._showing.language(request)
-        words = self._showing.pages.words[lang]["verify"]
-        lines = [(words["kinds"][one.kind], words["channels"][one.channel], one.on) for one in found or ()]
-        return self._page(request, "sent" if lines else "not_sent", lines=lines)
+        lines = [(one.kind, one.channel, one.on) for one in found or ()]
+        return self._page(request, Shown("sent" if lines else "not_sent", lines))
 
     async def report(self, request: Request) -> Response:
-        """``POST /verify/report``: 200 once kept, 429, 503."""
-        pasted = await _field(request, "message")
+        """``POST /verify/report``: 200 once kept, or once told that such words are ours, 429, 503."""
+        async with request.form(max_files=0, max_fields=5) as sent:
+            pasted, sure = str(sent.get("message", "")), bool(sent.get("sure"))
+        if self._own.has(pasted) and not sure:
+            return self._page(request, Shown("reply", typed=pasted))
         if not (self._each.of(network(request)).take() and self._all.take()):
             raise HTTPException(429, headers={"Retry-After": str(max(self._all.wait(), self._each.of(network(request)).wait()))})
         at, digest = self._clock.now(), text_hash(pasted[:_PASTED])
         try:
             await self._records.run(lambda: self._fakes.report_fake(at, digest))
         except Retryable as away:
-            return self._page(request, "report_away", 503, away)
+            return self._page(request, Shown("report_away"), 503, away)
         self._noted(at, digest)
-        return self._page(request, "reported")
+        return self._page(request, Shown("reported"))
 
     def _noted(self, at: datetime, digest: str) -> None:
         self._reported.inc()
         log.warning("fake message reported", at=at.isoformat(), digest=digest)
 
-    def _page(
-        self,
-        request: Request,
-        state: str,
-        status: int = 200,
-        away: Retryable | None = None,
-        lines: Sequence[tuple[str, str, date]] = (),
-        typed: str = "",
-    ) -> Response:
+    def _page(self, request: Request, shown: Shown, status: int = 200, away: Retryable | None = None) -> Response:
         headers = {"Retry-After": str(max(1, round(away.after)))} if away else {}
-        lang = self._showing.language(request)
-        pages = self._showing.pages
-        said = {"brand": self._office.brand, "hotline": self._office.hotline}
+        lang, pages = self._showing.language(request), self._showing.pages
+        said = {"brand": self._office.brand, "hotline": hotline(self._office)}
+        turned = self._showing.turned(str(PAGE), None if shown.state == "ask" else shown)
         return pages.respond(
-            "verify.html", lang, status, headers, state=state, lines=lines, typed=typed, said=said, turned=pages.turned(f"{PAGE}?")
-        )
+            "verify.html", lang, status, headers, state=shown.state, lines=shown.lines, typed=shown.typed, longest=LONGEST, said=said,
+            turned=turned,
+        )  # fmt: skip
 
 
 async def _field(request: Request, name: str) -> str:

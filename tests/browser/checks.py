@@ -63,8 +63,10 @@ def _hold(page: Page, options: Mapping[str, Any], sunny: str = "") -> None:
 
 
 def _settled(node: Mapping[str, Any]) -> bool:
-    """Whether axe-core only doubts that a sign between two links is text."""
-    return all((part["data"] or {}).get("messageKey") == "shortTextContent" for kind in ("any", "all", "none") for part in node[kind])
+    """Whether axe-core only doubts that a sign is text: a dot between two links, a mark beside its word (tests/survey/test_web.py holds
+    the colours of marks)."""
+    doubts = "shortTextContent", "nonBmp"
+    return all((part["data"] or {}).get("messageKey") in doubts for kind in ("any", "all", "none") for part in node[kind])
 
 
 def _readable(finding: Mapping[str, Any]) -> str:
@@ -150,10 +152,12 @@ def keyboard_walk(page: Page) -> list[Stop]:
 
 def _around(page: Page) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    before = None
     for _ in range(_MOST):
         page.keyboard.press("Tab")
         at = page.evaluate(_STOP)
-        if at is None:
+        stayed, before = at is not None and at["index"] == before, at and at["index"]
+        if at is None or stayed:  # a date has several parts
             continue
         if found and at["index"] == found[0]["index"]:
             return found
@@ -190,7 +194,7 @@ _SIDEWAYS: Final = """() => {
   for (const e of document.body.querySelectorAll('*')) {
     const box = e.getBoundingClientRect();
     if (box.width && box.right > root.clientWidth + 1) found.push(`reaches ${Math.round(box.right)} px: ${e.outerHTML.slice(0, 100)}`);
-    if (e.scrollWidth > e.clientWidth + 1 && e.clientWidth && ['hidden', 'clip'].includes(getComputedStyle(e).overflowX))
+    if (box.right > 0 && e.scrollWidth > e.clientWidth + 1 && e.clientWidth && ['hidden', 'clip'].includes(getComputedStyle(e).overflowX))
       found.push(`is cut off: ${e.outerHTML.slice(0, 100)}`);
   }
   return found;
@@ -294,3 +298,38 @@ def look(citizen: Citizen, name: str, *, pictures: Sequence[str] = ()) -> list[S
         citizen.shot(f"{label}-forced")
     page.emulate_media(forced_colors="none")
     return stops
+
+
+# --- what a choice looks like
+
+_CHOICE: Final = """() => {
+  const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
+  const light = c => { const f = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * f(c[0]) + 0.7152 * f(c[1]) + 0.0722 * f(c[2]); };
+  const ratio = (a, b) => { const [x, y] = [light(parse(a)), light(parse(b))]; return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05); };
+  const ground = n => { for (; n; n = n.parentElement) { const c = getComputedStyle(n).backgroundColor, p = parse(c);
+    if (p.length === 3 || p[3] > 0.5) return c; } return 'rgb(255, 255, 255)'; };
+  return [...document.querySelectorAll('.row input')].flatMap(e => {
+    const own = getComputedStyle(e), mark = getComputedStyle(e, '::before'), about = ground(e.parentElement), found = [];
+    if (own.appearance !== 'none') return [`${e.value}: the browser's own`];
+    if (ratio(own.borderTopColor, about) < 7) found.push(`${e.value}: its edge ${ratio(own.borderTopColor, about).toFixed(1)}:1`);
+    const drawn = e.type === 'radio' ? mark.backgroundColor : mark.borderRightColor;
+    const shown = ratio(drawn, own.backgroundColor);
+    if (e.checked && shown < 7) found.push(`${e.value}: its mark ${shown.toFixed(1)}:1`);
+    return found;
+  });
+}"""
+
+
+def choices_stand_out(page: Page) -> None:
+    """Edge and mark of every choice have a contrast of 7:1, light and dark; with forced colours they are the browser's own.
+
+    Raises AssertionError.
+    """
+    for media in ("light", "dark"):
+        page.emulate_media(color_scheme=media)
+        found = page.evaluate(_CHOICE)
+        assert not found, f"{media}: {found}"
+    page.emulate_media(color_scheme="light", forced_colors="active")
+    assert all(said.endswith("the browser's own") for said in page.evaluate(_CHOICE))
+    page.emulate_media(forced_colors="none")

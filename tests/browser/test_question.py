@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.browser.checks import keyboard_walk, look, tree, weight
+from tests.browser.checks import choices_stand_out, keyboard_walk, look, tree, weight
 from tests.browser.citizen import DESKTOP, LANGUAGES, PHONE, Citizen
 from tests.browser.conftest import Visit
 from tests.browser.office import DESK, Office, Slip
@@ -177,6 +177,23 @@ def test_what_a_screen_reader_says(visit: Visit, site: Office, words: Words, ask
     assert words[lang]["trap"] not in rest
     assert citizen.page.locator("html").get_attribute("lang") == lang
     assert citizen.page.title().startswith(asked[lang]["Q0"]["text"])
+
+
+@both_languages
+def test_the_first_question_and_its_button_stand_on_a_small_screen_whole(
+    visit: Visit, site: Office, words: Words, asked: Words, lang: str
+) -> None:
+    citizen = visit(lang=lang, js=False, screen=PHONE)
+    reach(citizen, words, asked, site.slip().code)
+    button = citizen.page.get_by_role("button", name=words[lang]["send"], exact=True).bounding_box()
+    assert button is not None
+    assert button["y"] + button["height"] <= PHONE.height
+    citizen.choose(SCALE[lang][1])
+    choices_stand_out(citizen.page)
+    answer(citizen, words, 1)
+    citizen.at(asked[lang]["Q7"]["text"])
+    citizen.choose(asked[lang]["Q7"]["options"]["slow"])
+    choices_stand_out(citizen.page)
 
 
 # --- on the way

@@ -55,11 +55,13 @@ def control(fact: UnitChanged | TargetChanged) -> dict[str, Any]:
 
 
 def unit(
-    code: str, name: str, parent: str | None = None, level: Any = "commune", seq: int = 1, start: date = date(2020, 1, 1)
-) -> UnitChanged:
+    code: str, name: str, parent: str | None = None, level: Any = "commune", seq: int = 1, start: date = date(2020, 1, 1),
+    end: date | None = None,
+) -> UnitChanged:  # fmt: skip
     return UnitChanged(
-        event_id=f"unit:{code}:{seq}", registry_id=REGISTRY, code=code, name=name, level=level, parent=parent, valid_from=start, seq=seq
-    )
+        event_id=f"unit:{code}:{seq}", registry_id=REGISTRY, code=code, name=name, level=level, parent=parent, valid_from=start,
+        valid_to=end, seq=seq,
+    )  # fmt: skip
 
 
 def target(value: float, unit: str | None = None, seq: int = 1, start: date = date(2020, 1, 1)) -> TargetChanged:

@@ -78,6 +78,33 @@ def test_a_marked_answer_is_held_and_counts_when_a_person_lets_it_go(ledger: Led
     assert (last.kind, last.reason, last.score, last.revision, last.seq) == ("answer", "released", 5, 0, 3)
 
 
+def test_what_was_said_beside_a_held_answer_waits_with_it(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 2, signs=["burst"]))
+    assert count(ledger, answered("s1", 2, "n2", event_id="n2", answers={"Q7": ["slow"]})) == []
+    assert count(ledger, answered("s1", 2, "n3", event_id="n3", answers={"Q7": ["trips"], "Q1": 4})) == []
+    judged(ledger, "s1", "released")
+    with ledger.begin() as tx:
+        tx.carry_out(LATER, 10)
+    assert [(f.kind, f.answers) for f in counted(ledger)[1:]] == [("answer", {"Q0": 2}), ("detail", {"Q7": ["slow"], "Q1": 4})]
+
+
+def test_a_held_answer_that_is_erased_is_held_no_more(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 2, signs=["burst"]))
+    with ledger.begin() as tx:
+        assert tx.ask_erasure(tx.tools.receipt_hash("s1"), LATER)
+    with ledger.begin() as tx:
+        tx.carry_out(LATER, 10)
+    last = counted(ledger)[-1]
+    assert (last.kind, last.reason, last.score, last.about.handling_unit) == ("disposition", "withdrawn", None, "X1")
+
+
+def test_the_first_answer_to_a_question_stands_and_a_later_one_is_kept_apart(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 2))
+    count(ledger, answered("s1", 2, "a", event_id="a", answers={"Q1": 4}))
+    more = count(ledger, answered("s1", 2, "b", event_id="b", answers={"Q1": 1, "Q2": 5}))
+    assert [(f.kind, f.revision, f.answers) for f in more] == [("detail", 0, {"Q2": 5}), ("detail", 1, {"Q1": 1})]
+
+
 def test_a_confirmed_one_is_never_counted(ledger: Ledger) -> None:
     count(ledger, answered("s1", 5, signs=["burst"]))
     judged(ledger, "s1", "confirmed")
@@ -108,7 +135,8 @@ def test_the_receipt_proves_and_erases_and_the_erased_stay_erased(ledger: Ledger
         row = tx.conn.execute(sa.select(schema.answers)).one()
         assert (row.score, row.first_score) == (None, None)
     record = counted(ledger)[-1]
-    assert (record.kind, record.reason, record.revision, record.score) == ("retraction", "erased", 0, 2), "the one figures counted"
+    assert (record.kind, record.reason, record.score) == ("retraction", "erased", 2), "the one figures counted"
+    assert record.revision == 1, "so often it was changed"
     assert record.control == {"counted_on": "2026-03-02"}
     assert msgspec.structs.asdict(record.about) == msgspec.structs.asdict(answered("s1", 2).about)
     assert count(ledger, answered("s1", 5, "n3")) == []

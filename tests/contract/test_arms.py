@@ -145,5 +145,5 @@ def test_who_had_themselves_erased_is_in_no_count(ledger: Ledger) -> None:
     asked(ledger, "1")
     answer(ledger, asked(ledger, "2"), NOON + DAY)
     with ledger.begin() as tx, ledger.read() as reader:
-        tx.erase_slots([slot for slot in reader.slots() if slot.dossier_ref == "2"], TODAY + DAY)
+        tx.erase_slots([slot for slot in reader.slots() if slot.dossier_ref == "2"], TODAY + DAY, NOON + DAY)
     assert wordings(ledger) == [Tally("wording", "a", asked=1)]

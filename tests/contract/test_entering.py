@@ -15,16 +15,18 @@ import sqlalchemy as sa
 from hailong.domain.doors import CODE_TRIES, SLIP_HELD, TRIES_CLOSED
 from hailong.domain.people import Keyed
 from hailong.events import SurveyAnswered, UnitChanged
-from hailong.ports import Measure, SlotForAnswer
+from hailong.ports import Decision, Measure, SlotForAnswer
 from ops.entering import KEPT_S, DossierRefs
 from sinks.ledger import Ledger
 from sinks.ledger import schema as t
-from tests.contract.build import NOON, act, answered, decide, reopened, take
+from sinks.ledger.slips import batches
+from tests.contract.build import NOON, act, answered, claim, decide, reopened, settle, take
 
 Open = Callable[..., Ledger]
 PHONE = "+84912345678"
 SLIP = "7KQ2MX9P"
 DAY = timedelta(days=1)
+TODAY = NOON.date()
 
 
 @pytest.fixture
@@ -144,6 +146,47 @@ def test_guesses_at_once_are_all_counted(opened: Open) -> None:
     assert [row.n for row in rows(ledger, t.tries)] == [4]
 
 
+def at_kiosk(ledger: Ledger, day: date = TODAY) -> SlotForAnswer | None:
+    with ledger.read() as reader:
+        return reader.slot_by_ticket("X1", day, "A042")
+
+
+def test_a_ticket_leads_to_the_dossier_that_ended_and_to_no_trial(ledger: Ledger) -> None:
+    first, trial = replace(act("d1", PHONE), ticket_no="A042"), replace(act("trial", PHONE), ticket_no="A042", test=True)
+    take(ledger, trial)
+    assert at_kiosk(ledger) is None
+    take(ledger, first)
+    found = at_kiosk(ledger)
+    assert found is not None, "a trial with the same number is in nobody's way"
+    with ledger.read() as reader:
+        slot = reader.slot_by_survey(found.survey_id)
+        assert {s.dossier_ref: s.survey_id for s in reader.slots()}["d1"] == found.survey_id
+    assert slot == found
+    take(ledger, replace(act("d2", PHONE), ticket_no="A042"))
+    assert at_kiosk(ledger) is None, "nobody knows whose turn it was"
+
+
+@pytest.mark.parametrize("decided", ["asked", "not asked", "undecided"])
+def test_a_dossier_that_goes_on_has_no_ticket_until_it_ends_again(ledger: Ledger, decided: str) -> None:
+    take(ledger, replace(act("d1", PHONE), ticket_no="A042"))
+    with ledger.begin() as tx:
+        (slot,) = tx.slots_for_decision(["d1"]).values()
+    if decided == "asked":
+        decide(ledger, "d1")
+        settle(ledger, "handed_over", *claim(ledger))
+    if decided == "not asked":
+        with ledger.begin() as tx:
+            tx.decide([Decision("d1", slot.survey_id, slot.contacts, asked=False, reason="sampled_out")])
+    take(ledger, reopened("d1"))
+    with ledger.begin() as tx:
+        tx.reopen("d1", "reopened:d1")
+    assert (at_kiosk(ledger), enter(ledger)) == (None, None)
+    take(ledger, replace(act("d1", PHONE, event_id="again"), occurred_at=NOON + 2 * DAY, ticket_no="A042"))
+    day = TODAY + 2 * DAY if decided == "undecided" else TODAY
+    assert at_kiosk(ledger, day) is not None, "of an ending that is decided about the first ticket stands, else the last"
+    assert enter(ledger) is not None
+
+
 # --- slips that lead to no dossier yet
 
 
@@ -223,6 +266,26 @@ def test_a_slip_that_two_dossiers_name_leads_nowhere_and_holds_nothing_more(ledg
         assert (reader.slot_by_slip(SLIP), reader.free_slip(SLIP)) == (None, None)
     hold(ledger, page(3))
     assert came(ledger) == []
+
+
+def test_a_slip_whose_dossier_was_erased_stays_used(ledger: Ledger) -> None:
+    printed(ledger, SLIP, "ANOTHER2")
+    take(ledger, act("d1", PHONE), act("d2", PHONE))
+    assert bind(ledger) == "bound"
+    with ledger.begin() as tx:
+        tx.erase_slots([slot for slot in tx.conn.execute(sa.select(t.slots)) if slot.dossier_ref == "d1"], NOON.date(), NOON)
+    with ledger.read() as reader:
+        (batch,) = batches(reader, NOON)
+        assert (batch.made, batch.bound, batch.unbound, batch.held) == (2, 1, 1, 0)
+        assert (reader.slot_by_slip(SLIP), reader.free_slip(SLIP), reader.slip_is_ours(SLIP)) == (None, None, True)
+    assert bind(ledger, "d2") == "taken"
+
+
+def test_the_slip_of_a_trial_leads_nowhere(ledger: Ledger) -> None:
+    printed(ledger, SLIP)
+    take(ledger, replace(act("trial", PHONE), test=True, slip_code=SLIP))
+    with ledger.read() as reader:
+        assert (reader.slot_by_slip(SLIP), reader.free_slip(SLIP)) == (None, None)
 
 
 def test_a_page_that_comes_while_the_slip_is_being_bound_is_not_left_behind(opened: Open) -> None:

@@ -44,7 +44,7 @@ def test_an_address_enrols_one_browser_once(ledger: Ledger) -> None:
     found = book.device(SECRET, NOON)
     assert found is not None
     assert (found.id, found.unit, found.enrolled_at, found.seen_at) == (device.id, "X1", NOON, NOON)
-    assert trail(ledger) == [("minh", "link_made", "kiosk:k-Quầy 1"), ("kiosk:k-Quầy 1", "link_used", "kiosk:k-Quầy 1")]
+    assert trail(ledger) == [("minh", "kiosk_made", "kiosk:k-Quầy 1"), ("kiosk:k-Quầy 1", "kiosk_enrolled", "kiosk:k-Quầy 1")]
 
 
 def test_an_address_is_good_for_a_day(ledger: Ledger) -> None:
@@ -66,7 +66,7 @@ def test_a_closed_device_opens_nothing_nor_does_its_address(ledger: Ledger, enro
         assert not tx.close_kiosk("k-none", "lan", NOON)
     assert book.device(SECRET, NOON) is None
     assert not book.enrol(ADDRESS, SECRET, NOON)
-    assert trail(ledger)[-1] == ("lan", "sessions_ended", f"kiosk:{device.id}")
+    assert trail(ledger)[-1] == ("lan", "kiosk_closed", f"kiosk:{device.id}")
 
 
 def test_when_it_was_seen_is_known_to_five_minutes_and_the_newest_is_listed_first(ledger: Ledger) -> None:

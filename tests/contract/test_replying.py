@@ -62,6 +62,19 @@ def test_what_waits_or_was_not_asked_cannot_be_answered(ledger: Ledger) -> None:
     assert can_answer(ledger) == []
 
 
+def test_a_message_under_way_can_be_answered_before_its_sender_has_written_that_it_was_taken(ledger: Ledger) -> None:
+    take(ledger, act("d1", ANNA))
+    (survey,) = decide(ledger, "d1")
+    (claimed,) = claim(ledger)
+    assert can_answer(ledger) == [survey], "a sender that dies now leaves it so for minutes"
+    settle(ledger, "handed_over", claimed)
+    assert can_answer(ledger) == [survey]
+    take(ledger, act("d2", BINH))
+    decide(ledger, "d2")
+    settle(ledger, "released", *claim(ledger))
+    assert can_answer(ledger, BINH) == [], "it did not go out, and waits again"
+
+
 def test_what_was_answered_is_over_or_goes_nowhere_cannot_be_answered(ledger: Ledger) -> None:
     done, open_ = ask(ledger, "d1"), ask(ledger, "d2")
     with ledger.begin() as tx:

@@ -443,7 +443,8 @@ def test_an_export_has_what_names_the_person_their_messages_and_their_score(ledg
         tx.count(answered(survey, 2), NOON)
         found = tx.export_person("phone", PHONE, "lan")
     (one,) = found["dossiers"]
-    assert one["named"] == {"code": "code of d1", "phone": PHONE, "email": None, "applicant_id": None, "slip_code": None}
+    named = {"code": "code of d1", "phone": PHONE, "email": None, "applicant_id": None, "slip_code": None, "landline": None}
+    assert one["named"] == named
     assert (one["answer"]["score"], [m["state"] for m in one["messages"]]) == (2, ["handed_over"])
     assert json.loads(one["about"])["field"] == "land"
     assert [c["asked_at"] for c in found["contact"]] == [NOON]

@@ -7,6 +7,7 @@ import pytest
 
 from sinks.ledger import migrate
 from tests.clickhouse.room import clickhouse
+from tests.dashboard.room import People
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,11 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("blank") / "blank.db"
     migrate(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture
+def people(tmp_path: Path, blank: Path) -> Iterator[People]:
+    """Accounts on a ledger of the test's own."""
+    made = People(tmp_path, blank)
+    yield made
+    made.ledger.close()

@@ -107,6 +107,12 @@ class People:
             tx.add_session(Session(token_hash(token), login, f"csrf of {login}", "full", self.now, self.now))
         return token
 
+    def browser(self, app: Starlette, login: str) -> Browser:
+        """Somebody who has signed in."""
+        browser = Browser(app)
+        browser.cookies.set("hailong", self.session(login), domain="127.0.0.1")
+        return browser
+
     def of(self, login: str) -> Account:
         with self.ledger.read() as reader:
             found = reader.account(login)
@@ -125,7 +131,7 @@ class Form(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.forms: list[tuple[str, dict[str, str]]] = []
-        self._select = ""
+        self._select = self._area = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -137,8 +143,19 @@ class Form(HTMLParser):
         elif tag == "select" and self.forms:
             self._select = a["name"]
             self.forms[-1][1][self._select] = ""
+        elif tag == "textarea" and self.forms:
+            self._area = a["name"]
+            self.forms[-1][1][self._area] = ""
         elif tag == "option" and self._select and "selected" in a:
             self.forms[-1][1][self._select] = a["value"]
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.forms[-1][1][self._area] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._area = ""
 
 
 class Browser:

@@ -88,9 +88,7 @@ class Room:
     def browser(self, role: Role, scope: str | None = None) -> Browser:
         login = f"{role}-{scope or 'all'}".lower().replace("_", "-")
         self.people.add(login, role, scope)
-        browser = Browser(self.app)
-        browser.cookies.set("hailong", self.people.session(login), domain="127.0.0.1")
-        return browser
+        return self.people.browser(self.app, login)
 
     def everybody(self) -> dict[Role, Browser]:
         return {role: self.browser(role, "C01" if role in AT_A_DESK else None) for role in ROLES}

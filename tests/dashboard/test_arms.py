@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from html import unescape
 from pathlib import Path
@@ -40,13 +40,6 @@ def reported(*tallies: Tally, changed: tuple[date, ...] = ()) -> messages.Arms:
         return Report(first or FIRST, until or TODAY, changed, experiments(tallies))
 
     return report
-
-
-@pytest.fixture
-def people(tmp_path: Path, blank: Path) -> Iterator[People]:
-    made = People(tmp_path, blank)
-    yield made
-    made.ledger.close()
 
 
 def site(people: People, arms: messages.Arms | None) -> Starlette:

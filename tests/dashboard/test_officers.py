@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -17,9 +17,9 @@ from starlette.applications import Starlette
 from dashboard.app import build_dashboard
 from dashboard.view import collated
 from hailong.domain.alert_sentences import listed
-from hailong.domain.detectors import Judge
+from hailong.domain.judging import Judge
 from hailong.domain.scoring import PRIVACY_LIMIT
-from hailong.events import AlertChanged, SurveyCounted
+from hailong.events import AlertChanged, SurveyCounted, UnitLevel
 from hailong.ports import Retryable
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.connection import connect
@@ -30,6 +30,7 @@ from tests.dashboard.room import Fixed, People
 
 pytestmark = pytest.mark.stack
 NOTICE = {"vi": "Các xã được gọi là Xã 01 …; câu trả lời là mô phỏng.", "en": "Communes are called Xã 01 …; answers are simulated."}
+LEVELS = ", ".join(get_args(UnitLevel))
 TAGS_WITHOUT_END = {"meta", "link", "input", "line", "circle", "polyline", "rect", "br"}
 
 
@@ -158,7 +159,7 @@ def test_the_page_says_as_of_when_and_what_is_simulated(site: Site) -> None:
 def test_an_open_alert_stands_with_its_sentence_and_its_unit_points_to_it(site: Site) -> None:
     page = site.page()
     alert = next(a for a in site.alerts if a["unit"] == "C07" and a["open"])
-    assert "có bằng chứng đơn vị đang ở dưới mục tiêu" in page.text
+    assert "một đơn vị đạt mục tiêu chỉ gặp kết quả như vậy khoảng" in page.text
     ids = {attrs.get("id") for _, attrs in page.tags}
     links = {attrs.get("href") for _, attrs in page.tags}
     assert f"a-{alert['id']}" in ids
@@ -227,7 +228,7 @@ def test_a_wrong_address_is_said_in_words_and_in_json(site: Site, wrong: str) ->
             ("(to)", "đứng trước tháng bắt đầu", "viết tháng"),
             ("(to)", "lies before the month", "Write that month"),
         ),
-        ("level=abc", ("(level)", "không có lựa chọn này", "province, district"), ("(level)", "none of the choices", "province, district")),
+        ("level=abc", ("(level)", "không có lựa chọn này", LEVELS), ("(level)", "none of the choices", LEVELS)),
         ("order=abc", ("(order)", "không có lựa chọn này", "name, support"), ("(order)", "none of the choices", "name, support")),
     ],
 )

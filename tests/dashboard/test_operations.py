@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from html import unescape
@@ -47,18 +47,9 @@ class Running:
         return "2026-04", self.rows
 
 
-@pytest.fixture
-def people(tmp_path: Path, blank: Path) -> Iterator[People]:
-    made = People(tmp_path, blank)
-    yield made
-    made.ledger.close()
-
-
 def shown(people: People, running: Running, lang: str = "en", role: Role = "operator") -> str:
     people.add("lan", role)
-    browser = Browser(build_dashboard(Still(), list, Fixed(), people.door, running=running))
-    browser.cookies.set("hailong", people.session("lan"), domain="127.0.0.1")
-    answer = browser.get(f"/operations?lang={lang}")
+    answer = people.browser(build_dashboard(Still(), list, Fixed(), people.door, running=running), "lan").get(f"/operations?lang={lang}")
     assert answer.status_code == 200, answer.text
     return answer.text
 

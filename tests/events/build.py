@@ -13,14 +13,18 @@ from hailong.events import (
     DossierClosed,
     DossierReopened,
     DrawSeed,
+    EarlierStated,
     Fact,
     Predecessor,
+    ProcedureChanged,
     ProviderChanged,
+    ReferenceStated,
     SurveyAnswered,
     SurveyCounted,
     SurveyDecided,
     SurveyDelivery,
     TargetChanged,
+    TotalsStated,
     UnitChanged,
 )
 
@@ -68,6 +72,7 @@ FACTS: Final[tuple[Fact, ...]] = (
         event_id="alert-1", registry_id="hoa-binh", alert_id="a-1", version=2, state="cleared", kind="below", unit="xa-01", at=AT,
         by="judge", note="not enough answers", evidence_seq=7, n=41, satisfied=37, target=0.87, low=0.774, high=0.961,
         since=date(2025, 12, 3), until=DAY, sentence_vi="Xã 01: đã đạt mục tiêu.", sentence_en="Xã 01: at its target.",
+        field="land", expected=37.5, estimate=0.881, years=31.0, table_month="2026-03",
     ),
     CaseChanged(
         event_id="case-1", registry_id="hoa-binh", case_id="c-1", version=1, state="opened", kind="charges", confidential=True,
@@ -86,5 +91,21 @@ FACTS: Final[tuple[Fact, ...]] = (
     ProviderChanged(
         event_id="sms:2", registry_id="hoa-binh", channel="sms", provider="gateway", before="twilio", version=2, reason="errors", by="send",
         at=AT,
+    ),
+    TotalsStated(
+        event_id="totals-1", registry_id="hoa-binh", unit="xa-01", month="2026-02", received=120, ended=110, overdue=4, petitions=2,
+        dislikes=1, source="Cổng dịch vụ công", seq=5,
+    ),
+    ReferenceStated(
+        event_id="reference-1", registry_id="hoa-binh", series="sipas-2022", unit="national", period="2024", value=83.94,
+        scale="percent", n=36525, source="Bộ Nội vụ", seq=6,
+    ),
+    ProcedureChanged(
+        event_id="procedure-1", registry_id="hoa-binh", code="1.001612", name="Đăng ký hộ kinh doanh", field="business", level="full",
+        sensitive=True, valid_from=date(2020, 1, 1), valid_to=date(2027, 1, 1), source="Danh mục của tỉnh", seq=7,
+    ),
+    EarlierStated(
+        event_id="earlier-1", registry_id="hoa-binh", series="slips", unit="xa-01", month="2024-05", question="overall",
+        value="Rất hài lòng", place=3, places=3, satisfied_from=2, n=41, source="Phiếu giấy tại quầy", seq=8,
     ),
 )  # fmt: skip

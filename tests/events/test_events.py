@@ -140,7 +140,7 @@ def test_no_fact_joins_a_dossier_to_an_answer_or_names_anybody(topic: Topic) -> 
         "occurred_at",
         "finished_at",
     )
-    allowed = {"name"} if topic.name == "unit.changed.v1" else set()  # a unit's name
+    allowed = {"name"} if topic.name in ("unit.changed.v1", "procedure.changed.v1") else set()  # a unit's, a procedure's name
     assert fields.isdisjoint(set(naming) - allowed)
 
 

@@ -184,6 +184,19 @@ def test_the_same_codes_and_day_give_the_same_file_which_names_neither_path_nor_
     assert b"/CreationDate(D:20260302" in first
 
 
+@pytest.mark.parametrize(("kind", "n"), [("slip", 2), ("sticker", 2), ("poster", 0)])
+def test_a_file_is_tagged_and_says_title_and_language(kind: paper.Kind, n: int) -> None:
+    pdf = paper.printed(kind, codes(n), IMPRINT)
+    title = re.search(rb"<dc:title><rdf:Alt><rdf:li[^>]*>([^<]+)<", pdf)
+    assert title is not None
+    assert "đánh giá việc giải quyết hồ sơ" in title[1].decode()
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in pdf
+    tree = {name.decode() for name in re.findall(rb"/S/(\w+)", pdf)}
+    assert tree >= {"Document", "Figure", *({"H1", "P"} if kind != "sticker" else set())}
+    assert {b"/Marked true" in pdf, b"/DisplayDocTitle true" in pdf, b"/Lang(vi)" in pdf} == {True}
+    assert len(re.findall(rb"/Alt[( <]", pdf)) == max(n, 1), "every square says where it leads"
+
+
 LETTERS = "aàảãáạăằẳẵắặâầẩẫấậbcdđeèẻẽéẹêềểễếệghiìỉĩíịklmnoòỏõóọôồổỗốộơờởỡớợpqrstuùủũúụưừửữứựvxyỳỷỹýỵ"
 
 

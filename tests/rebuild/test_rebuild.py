@@ -16,13 +16,14 @@ import msgspec
 import pytest
 
 from bench.load import START, History
-from hailong.events import DossierClosed, Fact, Record, SurveyCounted, encode
+from hailong.events import STATES, DossierClosed, Fact, Record, SurveyCounted, encode
 from hailong.ports import Permanent, Retryable
 from ops.local.stack import Stack
 from ops.log import Log
 from ops.rebuild import ARCHIVED, Difference, check, examine, rebuild
 from ops.wiring import Wiring
 from sinks.clickhouse.comparing import drop_scratch, make_scratch
+from tests.events.build import FACTS as FACTS_OF_ALL
 
 pytestmark = pytest.mark.stack
 PORTS = 21710
@@ -89,7 +90,7 @@ def a_log_as_crashes_leave_it() -> list[Record]:
             records += poison(fact)
         if n % 500 == 250:
             records.append(encode(a_counted_day(len(counted) + 5, at), at))
-    return records
+    return records + 2 * [encode(fact, START) for fact in FACTS_OF_ALL if type(fact) in STATES]
 
 
 def poison(fact: Fact) -> list[Record]:
@@ -124,6 +125,7 @@ def test_the_log_alone_gives_the_same(house: House) -> None:
     assert sum("cannot be stored" in reason for reason in reasons) == 1
     assert {a.state for a in rebuilt.alerts} >= {"raised"}
     assert rebuilt.cases
+    assert [house.sql(f"SELECT count() FROM {table}")[0][0] for table in ("total", "reference", "procedure", "earlier")] == [2] * 4
     assert rebuilt.judge_seq == house.sql("SELECT max(seq) FROM counted")[0][0] > 100
     # the same dead letters as the live archive's
     with Wiring(house.stack.settings).ledger("test").begin() as tx:

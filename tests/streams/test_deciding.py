@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hailong.events import DossierClosed, DossierReopened
+from hailong.events import DossierClosed, DossierReopened, ProcedureChanged
 from hailong.ports import DossierAct, Retryable, Settlement
 from streams.deciding import PER_TRANSACTION
 from tests.contract.build import NOON, act, reopened
@@ -267,3 +267,31 @@ def test_a_log_that_fails_now_and_then_costs_and_doubles_nothing(here: Room, see
     asked = [next(a.contact.phone for a in acts if a.fact.dossier_ref == f.dossier_ref) for f in told if f.asked]
     assert len(asked) == len(set(asked))
     assert here.ledger.pending() == []
+
+
+def catalogued(here: Room, **changes: Any) -> None:
+    row = ProcedureChanged(
+        event_id="", registry_id="", seq=0, code="1.000001", name="Tên", field="civil", sensitive=True, valid_from=date(2026, 1, 1),
+        source="danh mục",
+    )  # fmt: skip
+    with here.ledger.begin() as tx:
+        tx.put_statements([msgspec.structs.replace(row, **changes)], NOON)
+
+
+def test_what_the_catalogue_calls_sensitive_is_not_asked_about_and_the_inputs_say_so(here: Room) -> None:
+    acts = [act(f"d{n}", f"+8490000000{n}", procedure_code_national=f"1.00000{n}") for n in (1, 2)]
+    here.take(*acts)
+    catalogued(here)
+    decide(here, facts(*acts))
+    assert told(here) == {"d1": (False, "sensitive_procedure", 1), "d2": (True, None, 1)}
+    assert [f.inputs.get("sensitive") for f in here.log.facts(DECIDED)] == [True, None]
+
+
+def test_what_became_sensitive_while_it_rested_is_not_asked_about(here: Room) -> None:
+    first, second = (act(f"d{n}", "+84900000001", procedure_code_national="1.000001") for n in (1, 2))
+    here.take(first, second)
+    decide(here, facts(first, second))
+    catalogued(here, valid_from=date(2026, 3, 20))  # after it ended, before it is decided about
+    here.clock.move(days=30)
+    assert rested(here) == 1
+    assert told(here)["d2"] == (False, "sensitive_procedure", 1)

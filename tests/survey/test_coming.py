@@ -41,6 +41,15 @@ async def test_newest_first_in_the_readers_language(site: Installation) -> None:
     assert 'href="/did/H28.5?lang=vi">Xã 5</a>' in everywhere.text
 
 
+async def test_what_was_not_written_in_english_stands_there_in_vietnamese(site: Installation) -> None:
+    only = {"vi": "Chờ lâu", "en": ""}, {"vi": "Thêm quầy", "en": ""}
+    site.ledger.did = [Measure(UNIT, date(2026, 3, 1), *only, NAME)]
+    page = await site.get(f"/did/{UNIT}?lang=en")
+    assert '<p lang="vi">Chờ lâu</p>' in page.text
+    assert '<p lang="vi">Thêm quầy</p>' in page.text
+    assert "<p>Chờ lâu</p>" in (await site.get(f"/did/{UNIT}?lang=vi")).text
+
+
 async def test_nothing_yet_is_a_sentence(site: Installation) -> None:
     unit, all_ = await site.get("/did/H28.4?lang=vi"), await site.get("/did?lang=en")
     assert (page_of(unit), page_of(all_)) == ("did-none", "did-none")

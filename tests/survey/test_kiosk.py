@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -32,12 +34,14 @@ from ops.local.refusal import Refusal
 from ops.wiring import Wiring
 from sinks.ledger import Ledger, migrate
 from sinks.ledger.kiosks import KioskDevice
+from surveys.answers.asking import LEFT_BEHIND
+from surveys.answers.form_state import Sealer
 from surveys.answers.showing import KIOSK_SLOW_S
 from surveys.doors.kiosk import OPENED, WRONG
 from surveys.site import Parts, build_site
 from tests.browser import chromium
 from tests.contract.build import answered, closed
-from tests.survey.twins import KEY, NOW, HandClock, MemoryLog, page_of, parts, sealed_in
+from tests.survey.twins import FORM_KEY, KEY, NOW, HandClock, MemoryLog, page_of, parts, sealed_in
 from web.assembly import server
 
 UNIT, TOKEN = "H28.12", "t0ken"
@@ -322,6 +326,44 @@ async def test_every_page_leaves_by_itself_and_none_leads_away(device: httpx.Asy
 
 
 @pytest.mark.anyio
+async def test_messages_and_errors_leave_by_themselves_too_and_have_a_way_back(desk: Desk, device: httpx.AsyncClient) -> None:
+    question = await enter(device, ticket="7")
+    unreadable = await device.post("/in?kiosk", data={"form": "changed"})
+    nowhere, methodless = await device.get("/kiosk/no/such"), await device.request("DELETE", "/kiosk")
+    turned = await device.get("/in/next?kiosk&f=changed&lang=en")
+    sealer = Sealer([FORM_KEY])
+    over = msgspec.structs.replace(sealer.open(sealed_in(question)), expires_at=NOW)
+    late = await device.post("/in?kiosk", data={"form": sealer.seal(over), "Q0": "5"})
+    assert [page_of(page) for page in (unreadable, turned, late)] == ["unreadable", "unreadable", "expired"]
+    told = html.unescape(re.findall(r'href="(/told\?[^"]+lang=en)"', late.text)[0])
+    for page in (question, unreadable, turned, late, await device.get(told), nowhere, methodless):
+        assert f'<noscript><meta http-equiv="refresh" content="{KIOSK_SLOW_S};url=/kiosk"></noscript>' in page.text, page.url
+        assert re.search(r'class="button second" href="/kiosk">(Về màn hình đầu|Back to the first screen)<', page.text), page.url
+        assert "data-left=" in page.text
+        assert "/kiosk.js?v=" in page.text
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        assert "tel:" not in page.text, "nobody dials on a survey device"
+    elsewhere = await device.get("/no/such/page")
+    assert "/kiosk" not in elsewhere.text
+
+
+@pytest.mark.anyio
+async def test_a_page_of_somebody_before_is_not_shown_again(desk: Desk, device: httpx.AsyncClient) -> None:
+    question = await enter(device, ticket="7")
+    desk.clock.at += LEFT_BEHIND - timedelta(seconds=1)
+    thanks = await send(device, question, Q0="5")
+    assert page_of(thanks) == "thanks", "who took long is thanked"
+    desk.clock.at += timedelta(seconds=KIOSK_SLOW_S)
+    assert page_of(await device.get(str(thanks.url))) == "thanks"
+    desk.clock.at += LEFT_BEHIND
+    for page in (question, thanks):
+        again = await device.get(str(page.url))
+        assert (again.status_code, again.headers["location"]) == (303, "/kiosk")
+    gone = await device.get("/in/thanks?kiosk&f=changed")
+    assert (gone.status_code, gone.headers["location"]) == (303, "/kiosk")
+
+
+@pytest.mark.anyio
 async def test_who_goes_back_finds_an_empty_form(device: httpx.AsyncClient) -> None:
     question = await enter(device, ticket="7")
     reasons = await send(device, question, Q0="1")
@@ -433,3 +475,35 @@ def test_it_goes_back_by_itself_and_the_next_person_finds_nothing(browser: Brows
     expect(main).to_have_attribute("data-page", "kiosk-start")
     assert len(desk.log.answers()) == 1
     context.close()
+
+
+def test_a_message_goes_back_by_itself_and_by_its_button(browser: Browser, served: str, desk: Desk) -> None:
+    context = browser.new_context(viewport={"width": 1080, "height": 1920})
+    page = context.new_page()
+    page.clock.install()
+    page.set_default_timeout(10_000)
+    page.goto(f"{served}/kiosk/enrol/{TOKEN}?lang=vi")
+    page.get_by_role("button", name="Ghi danh máy này").click()
+    main, left = page.locator("main"), page.get_by_role("timer")
+    for address, shown in (("/kiosk/no/such", "error"), ("/in/next?kiosk&f=changed", "unreadable")):
+        expect(main).to_have_attribute("data-page", "kiosk-start")
+        page.goto(served + address)
+        expect(main).to_have_attribute("data-page", shown)
+        expect(left).to_contain_text("20 giây")
+        page.clock.run_for(21_000)
+    expect(main).to_have_attribute("data-page", "kiosk-start")
+    cookies = context.cookies()
+    context.close()
+    scriptless = browser.new_context(viewport={"width": 1280, "height": 800}, java_script_enabled=False)
+    scriptless.add_cookies(cookies)  # type: ignore[arg-type]  # as they came
+    page = scriptless.new_page()
+    page.goto(f"{served}/kiosk/no/such")
+    page.get_by_role("link", name="Về màn hình đầu").click()
+    expect(page.locator("main")).to_have_attribute("data-page", "kiosk-start")
+    at_question(page, "8")
+    button = page.get_by_role("button", name="Gửi câu trả lời").bounding_box()
+    assert button is not None
+    assert button["y"] + button["height"] <= 800, "no answer lies below the edge of a low screen"
+    page.get_by_role("link", name="Về màn hình đầu").click()
+    expect(page.locator("main")).to_have_attribute("data-page", "kiosk-start")
+    scriptless.close()

@@ -61,7 +61,7 @@ async def test_a_counted_answer_is_told_with_its_local_day_and_not_what_it_was(s
     english = await check(site, typed, "en")
     assert "Counted on 11 March 2026." in english.text.replace("\u00a0", " ")
     for word in ("hài lòng", "Q0", "satisfied"):
-        assert word not in page.text + english.text
+        assert word not in re.sub(r'\bm=[^"&]+', "", page.text + english.text)  # sealed letters may spell anything
 
 
 async def test_held_and_erased_answers_are_told(site: Installation) -> None:

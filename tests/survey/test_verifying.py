@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from hailong import telemetry
-from hailong.domain import links
+from hailong.domain import links, receipts
 from hailong.ports import Retryable, SentMessage
 from surveys.doors.verifying import REPORTS_PER_MINUTE, text_hash
 from surveys.site import build_site
-from tests.survey.twins import CODE, NOW, HandClock, MemoryLedger, MemoryLog, page_of, parts
+from surveys.wording import office, page_words
+from tests.survey.twins import CODE, DIALLED, NOW, HandClock, MemoryLedger, MemoryLog, page_of, parts, unsealed
 
 pytestmark = pytest.mark.anyio
 SLIP = "7KQ2MX9P"
@@ -119,8 +120,10 @@ async def test_the_code_of_a_message_verifies_too(site: Site) -> None:
 async def test_an_unknown_code_and_one_nobody_was_written_to_about_are_answered_alike(site: Site) -> None:
     nobody, unsent = await site.check("ZZZZZZZZ"), await site.check(UNSENT)
     assert page_of(nobody) == "verify-not_sent"
-    assert nobody.text == unsent.text
-    assert (nobody.status_code, nobody.headers.items()) == (unsent.status_code, unsent.headers.items())
+    assert unsealed(nobody) == unsealed(unsent)
+    assert len(nobody.content) == len(unsent.content), "nor does what is sealed in it tell them apart"
+    said, other = ({k: v for k, v in one.headers.items() if k != "content-length"} for one in (nobody, unsent))
+    assert (nobody.status_code, said) == (unsent.status_code, other)
     assert "xin đừng mở liên kết" in nobody.text
 
 
@@ -204,3 +207,57 @@ def test_whatever_is_typed_is_a_plain_code_or_none(typed: str) -> None:
 def test_messages_of_one_wave_have_one_hash_and_no_number_can_be_tried_out(one: int, other: int) -> None:
     assert text_hash(f"Goi {one} nop  phi A{one}B") == text_hash(f"goi {other} nop phi a{other}b")
     assert text_hash("Goi 1 nop phi") != text_hash("Goi 1 nop thue")
+
+
+# --- replies of ours, which have no code
+
+WORDS = page_words()
+BRAND = office().brand
+RECEIPT = receipts.shown(receipts.receipt(b"k" * 32, "survey"))
+OURS = [
+    (lang, said.format(brand=BRAND, codes="7KQ2 (10/3), B3NNX (9/12)", receipt=RECEIPT))
+    for lang in ("vi", "en")
+    for said in WORDS[lang]["sms"].values()
+]
+
+
+@pytest.mark.parametrize(("lang", "text"), OURS)
+async def test_the_words_of_a_reply_are_known_for_ours_with_when_we_say_them(site: Site, lang: str, text: str) -> None:
+    page = await site.check(f" {text.replace(' ', '  ').lower()}\n", lang)
+    assert (page.status_code, page_of(page)) == (200, "verify-reply")
+    said = WORDS[lang]["verify"]["reply"]
+    assert f"<h1>{said['title']}</h1>" in page.text
+    assert f"{DIALLED}." in page.text, "words prove nothing: who wrote nothing is told to call"
+    assert site.book.asked == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: f"{text} http://hoabinh.example",
+        lambda text: text.replace("1-5", "1-6").replace("1 rat", "tai khoan, 1 rat"),
+        lambda text: text.replace("(10/3)", "(goi 0912345678)"),
+        lambda text: text.replace(BRAND, "HCC HOABlNH"),
+        lambda text: text + " " * 600 + "x",
+    ],
+)
+async def test_anything_else_in_them_is_not_ours(site: Site, change: Callable[[str], str]) -> None:
+    text = WORDS["vi"]["sms"]["which"].format(brand=BRAND, codes="7KQ2 (10/3)")
+    assert page_of(await site.check(text)) == "verify-reply"
+    assert page_of(await site.check(change(text))) == "verify-no_code"
+
+
+async def test_a_receipt_that_is_none_is_no_reply_of_ours(site: Site) -> None:
+    text = WORDS["vi"]["sms"]["thanks"].format(brand=BRAND, receipt=RECEIPT)
+    assert page_of(await site.check(text)) == "verify-reply"
+    last = "2" if RECEIPT[-1] != "2" else "3"
+    assert page_of(await site.check(text[:-1] + last)) == "verify-no_code"
+
+
+async def test_a_reply_of_ours_is_reported_only_by_who_insists(site: Site) -> None:
+    text = WORDS["vi"]["sms"]["score"].format(brand=BRAND)
+    page = await site.report(text)
+    assert (page_of(page), site.book.reports) == ("verify-reply", [])
+    assert f'name="message" value="{text}"' in page.text
+    done = await site.http.post("/verify/report?lang=vi", data={"message": text, "sure": "1"})
+    assert (page_of(done), len(site.book.reports)) == ("verify-reported", 1)

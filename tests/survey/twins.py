@@ -367,5 +367,14 @@ async def opened(folder: Path, *slots: SlotForAnswer, **settings: Any) -> AsyncI
             yield Installation(ledger, log, clock, made.spool, http, monotonic, transport)
 
 
+DIALLED = '<a class="tel" href="tel:1022">1022</a>'
+"""The number for questions, as a phone can dial it."""
+
+
+def unsealed(answer: httpx.Response) -> str:
+    """A page without what is sealed in it, which never comes twice."""
+    return re.sub(r"(?<=[?&;][mf]=)[\w=-]{80,}", "", answer.text)
+
+
 def page_of(answer: httpx.Response) -> str:
     return answer.text.partition('data-page="')[2].partition('"')[0]

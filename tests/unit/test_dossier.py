@@ -176,7 +176,9 @@ def test_old_material_can_count_as_heard_on_its_day() -> None:
     ("contact", "left", "notes"),
     [
         ({"phone": "số nhà 5"}, Contact(None, None), ("contact.phone: not_a_number",)),
-        ({"phone": "0218 385 1234", "email": "a@b.example"}, Contact(None, "a@b.example"), ("contact.phone: not_a_mobile",)),
+        ({"phone": "0218 385 1234", "email": "a@b.example"}, Contact(None, "a@b.example", "+842183851234"), ()),
+        ({"phone": "0218 385 1234; 0912 345 678"}, Contact("+84912345678", None), ()),
+        ({"phone": "1900 6000"}, Contact(None, None), ("contact.phone: not_a_persons_number",)),
         ({"email": "không có"}, Contact(None, None), ("contact.email: not_an_address",)),
         (None, Contact(None, None), ()),
         ({}, Contact(None, None), ()),

@@ -10,9 +10,20 @@ _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    for step in (
+        _slots, _answers, _comments, _callbacks, _feedback, _tries, _slips, _slip_answers, _questionnaires, _calls, _call_tries, _helped,
+        _kiosks, _papers, _measures,
+    ):  # fmt: skip
+        step()
+
+
+def _slots() -> None:
     for name in ("tail_hash", "ticket_hash"):
         op.add_column("slots", sa.Column(name, sa.String()))
     op.create_index(op.f("ix_slots_ticket_hash"), "slots", ["ticket_hash"])
+
+
+def _answers() -> None:
     for column in (
         sa.Column("first_score", sa.Integer()),
         sa.Column("about", sa.Text(), server_default="{}", nullable=False),
@@ -30,11 +41,9 @@ def upgrade() -> None:
         op.add_column("answers", column)
     op.create_index(op.f("ix_answers_receipt_hash"), "answers", ["receipt_hash"])
     op.create_index("ix_answers_held", "answers", ["held", "judged"])
-    _papers_and_words()
-    _people()
 
 
-def _papers_and_words() -> None:
+def _comments() -> None:
     op.create_table(
         "comments",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
@@ -48,6 +57,9 @@ def _papers_and_words() -> None:
         sa.UniqueConstraint("survey_id", "question", name=op.f("uq_comments_survey_id")),
     )
     op.create_index(op.f("ix_comments_day"), "comments", ["day"])
+
+
+def _callbacks() -> None:
     op.create_table(
         "callbacks",
         sa.Column("survey_id", sa.String(), nullable=False),
@@ -59,6 +71,9 @@ def _papers_and_words() -> None:
         sa.PrimaryKeyConstraint("survey_id", name=op.f("pk_callbacks")),
     )
     op.create_index(op.f("ix_callbacks_asked_at"), "callbacks", ["asked_at"])
+
+
+def _feedback() -> None:
     op.create_table(
         "feedback",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
@@ -69,6 +84,9 @@ def _papers_and_words() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feedback")),
     )
     op.create_index(op.f("ix_feedback_day"), "feedback", ["day"])
+
+
+def _tries() -> None:
     op.create_table(
         "tries",
         sa.Column("ref", sa.String(), nullable=False),
@@ -77,6 +95,9 @@ def _papers_and_words() -> None:
         sa.PrimaryKeyConstraint("ref", name=op.f("pk_tries")),
     )
     op.create_index(op.f("ix_tries_since"), "tries", ["since"])
+
+
+def _slips() -> None:
     op.create_table(
         "slips",
         sa.Column("slip_hash", sa.String(), nullable=False),
@@ -86,6 +107,9 @@ def _papers_and_words() -> None:
         sa.PrimaryKeyConstraint("slip_hash", name=op.f("pk_slips")),
     )
     op.create_index(op.f("ix_slips_batch"), "slips", ["batch"])
+
+
+def _slip_answers() -> None:
     op.create_table(
         "slip_answers",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
@@ -99,6 +123,9 @@ def _papers_and_words() -> None:
     )
     op.create_index(op.f("ix_slip_answers_keep_until"), "slip_answers", ["keep_until"])
     op.create_index(op.f("ix_slip_answers_slip_hash"), "slip_answers", ["slip_hash"])
+
+
+def _questionnaires() -> None:
     op.create_table(
         "questionnaires",
         sa.Column("id", sa.String(), nullable=False),
@@ -110,7 +137,7 @@ def _papers_and_words() -> None:
     )
 
 
-def _people() -> None:
+def _calls() -> None:
     op.create_table(
         "calls",
         sa.Column("survey_id", sa.String(), nullable=False),
@@ -125,6 +152,9 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("survey_id", name=op.f("pk_calls")),
     )
     op.create_index(op.f("ix_calls_state"), "calls", ["state", "next_at"])
+
+
+def _call_tries() -> None:
     op.create_table(
         "call_tries",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
@@ -135,6 +165,9 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_call_tries")),
     )
     op.create_index(op.f("ix_call_tries_survey_id"), "call_tries", ["survey_id"])
+
+
+def _helped() -> None:
     op.create_table(
         "helped",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
@@ -145,6 +178,9 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_helped")),
     )
     op.create_index(op.f("ix_helped_survey_id"), "helped", ["survey_id"])
+
+
+def _kiosks() -> None:
     op.create_table(
         "kiosks",
         sa.Column("id", sa.String(), nullable=False),
@@ -159,6 +195,9 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_kiosks")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_kiosks_token_hash")),
     )
+
+
+def _papers() -> None:
     op.create_table(
         "papers",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
@@ -180,6 +219,9 @@ def _people() -> None:
         sa.UniqueConstraint("survey_id", name=op.f("uq_papers_survey_id")),
     )
     op.create_index(op.f("ix_papers_scan_until"), "papers", ["scan_until"])
+
+
+def _measures() -> None:
     op.create_table(
         "measures",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),

@@ -1,25 +1,42 @@
-"""Facts the site wrote into the ledger (opt-outs), on their way to the log: published after the commit, then marked."""
+"""Facts a site wrote into the ledger, on their way to the log: published right after the commit, then marked.
+
+Should the site be gone before that, whoever looks after outboxes takes over what it left; nothing here is needed for nothing to be lost.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any, Protocol
 
 from hailong import telemetry
-from hailong.ports import AsyncPublisher, Retryable
-from surveys.records import Records, SiteLedger
+from hailong.ports import AsyncPublisher, PendingRecord, Permanent, Retryable
+
+Run = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""How the site asks the ledger: in a thread; raises Retryable when it is away."""
+
+
+class Unpublished(Protocol):
+    """The site's own part of the outbox."""
+
+    def pending(self, limit: int = 500) -> Sequence[PendingRecord]: ...
+    def published(self, ids: Sequence[int]) -> None: ...
 
 
 class Outbox:
-    """Publishes this site's outbox whenever it is woken, and every ``every`` seconds of real time for what a crash left behind."""
+    """Publishes this site's outbox whenever it is woken, and every ``every`` seconds of real time for what a crash left behind.
 
-    def __init__(self, ledger: SiteLedger, records: Records, publisher: AsyncPublisher, every: float = 5.0) -> None:
+    ``name`` of the site, in the log.
+    """
+
+    def __init__(self, ledger: Unpublished, publisher: AsyncPublisher, name: str, run: Run = asyncio.to_thread, every: float = 5.0) -> None:
         self._ledger = ledger
-        self._records = records
         self._publisher = publisher
+        self._run = run
         self._every = every
         self._wake = asyncio.Event()
-        self._log = telemetry.log("surveys.outbox")
+        self._log = telemetry.log(f"{name}.outbox")
         self._task: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
@@ -27,12 +44,11 @@ class Outbox:
         self._wake.set()
 
     async def publish(self) -> int:
-        """Publish what waits, in order; the number of records. Raises Retryable; what was not marked is published again."""
+        """Publish what waits, in order; the number of records. Raises Retryable, Permanent; what was not marked is published again."""
         published = 0
-        while rows := await self._records.run(self._ledger.pending):
+        while rows := await self._run(self._ledger.pending):
             await self._publisher.publish([row.record for row in rows])
-            done = [row.id for row in rows]
-            await self._records.run(partial(self._ledger.published, done))
+            await self._run(partial(self._ledger.published, [row.id for row in rows]))
             published += len(rows)
         return published
 
@@ -44,7 +60,7 @@ class Outbox:
             try:
                 await self.publish()
                 troubled = False
-            except Retryable as away:
+            except (Retryable, Permanent) as away:
                 # Nothing is lost: the rows stay in the ledger and are published in the next round.
                 if not troubled:
                     self._log.warning("outbox waits", **telemetry.failure(away))

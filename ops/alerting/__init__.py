@@ -1,0 +1,1 @@
+"""Detectors held against generated answers of which the truth is known: generator, run, measures."""
