@@ -15,8 +15,6 @@ The records that change a detector without being an answer (``control``) carry, 
 from __future__ import annotations
 
 import hashlib
-import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -29,6 +27,7 @@ from hailong.domain.alert_sentences import Evidence, sentences
 from hailong.domain.difficulty import Difficulty, Movement, Table
 from hailong.domain.exact import beta_quantile
 from hailong.domain.scoring import SATISFIED
+from hailong.domain.seeing import years_between_false_alarms
 from hailong.domain.succession import Succession
 from hailong.domain.units import LOCAL, Registry, Targets
 from hailong.domain.watching import FIXED, Chunk, Entry, Kind, Now, Open, State, Watched
@@ -359,15 +358,17 @@ class Judge:
         else:
             since, n, failed, expected = c.decline.run_from, c.decline.run.n, c.decline.run.failed, c.decline.run.expected
         estimate, low, high = _where_now(c.now)
+        target = self._targets.on(place.chain, day, place.field).value
+        seldom = years_between_false_alarms(c.below.volume.per_year(day.toordinal()), target) if kind == "below" else None
         return Evidence(
             n=n,
             satisfied=n - failed,
             expected=n - expected,
-            target=self._targets.on(place.chain, day, place.field).value,
+            target=target,
             estimate=estimate,
             low=low,
             high=high,
-            years=_years(c.below.volume.per_year(day.toordinal())) if kind == "below" else None,
+            years=seldom,
             since=date.fromordinal(max(since, 1)),
             until=day,
             opened=date.fromordinal(opened.since),
@@ -407,20 +408,6 @@ class Judge:
                 at=datetime.combine(day, time(), LOCAL),
             )
         ]
-
-
-_YEARS: Final = ((15.0, 56.0), (30.0, 42.0), (60.0, 31.0), (120.0, 24.0), (240.0, 17.0), (600.0, 11.0), (1500.0, 7.0))
-
-
-def _years(per_year: float) -> float:
-    """About how many years pass between two false raises of a unit exactly on its target, with so many answers a year: simulated
-    (docs/decisions/0011-detectors.md), between the points by the logarithm of the volume."""
-    if per_year <= _YEARS[0][0]:
-        return _YEARS[0][1]
-    for (low, before), (high, after) in itertools.pairwise(_YEARS):
-        if per_year <= high:
-            return before + (after - before) * math.log(per_year / low) / math.log(high / low)
-    return _YEARS[-1][1]
 
 
 def _where_now(now: Now) -> tuple[float, float, float]:
