@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import httpx
 
+from hailong.domain.hours import Hours
 from hailong.domain.people import normal_phone
 from hailong.domain.units import LOCAL
 from hailong.events import AlertChanged
@@ -71,12 +72,16 @@ class _Moment:
     dossier: PlannedDossier = field(compare=False)
 
 
+MORNING: Final = timedelta(minutes=90)
+"""The year is over so long after the opening hour of a working day: whoever looks at it then can also call somebody."""
+
+
 class Agenda:
     """What the simulated people will do, and (with the ledger) whether hailong is done with what they did."""
 
     def __init__(self, plan: Plan, settings: Settings) -> None:
         self._wiring = Wiring(settings)
-        self._end = datetime.combine(plan.start + timedelta(days=plan.days), time(0), LOCAL)
+        self._end = Hours().next_open(datetime.combine(plan.start + timedelta(days=plan.days), time(0), LOCAL)) + MORNING
         self._hand_in = _hand_ins(plan)
         self._bars_us: datetime | None = datetime.combine(fortnight(plan, self._wiring) + timedelta(days=1), time(0), LOCAL)
         self._answers: list[_Moment] = []

@@ -51,6 +51,7 @@ class Judged:
     """By trial."""
     score: Score
     seconds: float
+    """CPU."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ def evaluate(trials: Sequence[Trial], detectors: Iterable[Detector], asked: Aske
 
 def judge(detector: Detector, trials: Sequence[Trial], setting: float | None = None) -> Judged:
     """A detector at a setting; None: its own."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     at = detector.setting if setting is None else setting
     raises = [run(detector, one.units, one.target, at) for one in trials]
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     score = Score()
     for one, of_trial in zip(trials, raises, strict=True):
         score += one.yardstick.score(of_trial, detector.question)

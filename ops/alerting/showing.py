@@ -13,7 +13,7 @@ from ops.cli.tables import print_table
 _TITLES: Final[dict[Question, str]] = {"target": "Below the target", "past": "Worse than its own past"}
 _COLUMNS: Final = (
     "detector", "setting", "false/yr", "true", "false days", "30 d", "60 d", "90 d", "S/M/L 90 d", "ever", "delay d", "answers", "toggles",
-    "cover", "clear d", "µs",
+    "cover", "clear d", "CPU µs",
 )  # fmt: skip
 _LEGEND: Final = """\
 false/yr: raises of units that were fine, for 170 of them and a year. true: share of the raises. false days: share of fine units' days

@@ -104,8 +104,8 @@ def import_units(
     as_json: Json = False,
 ) -> None:
     """Take the dated list of units: code, name, level, parent, valid_from, valid_to; kind, gso, aliases, predecessors, source."""
-    rows = read_units(existing(file))
     with wired(ctx, data) as w:
+        rows = read_units(existing(file))
         if dry_run:
             with w.ledger("cli").read() as reader:
                 found = differences(rows, reader.units())
@@ -149,15 +149,15 @@ def import_targets(
     as_json: Json = False,
 ) -> None:
     """Set a target from a day on, or take a list of targets: value, valid_from, source; unit, field, channel, question, valid_to."""
-    if _number(what) is None:
-        rows = read_targets(existing(Path(what)))
-    else:
-        if valid_from is None:
-            raise Refusal("--valid-from is missing: the day from which the target holds, such as 2026-01-01", wrong_use=True)
-        first, last = day_of("--valid-from", valid_from), day_of("--valid-to", valid_to) if valid_to else None
-        narrow = {"unit": unit, "field": field, "channel": channel, "question": question}
-        rows = [TargetRow(value=float(what), valid_from=first, valid_to=last, source=source, **narrow)]  # type: ignore[arg-type]
     with wired(ctx, data) as w:
+        if _number(what) is None:
+            rows = read_targets(existing(Path(what)))
+        else:
+            if valid_from is None:
+                raise Refusal("--valid-from is missing: the day from which the target holds, such as 2026-01-01", wrong_use=True)
+            first, last = day_of("--valid-from", valid_from), day_of("--valid-to", valid_to) if valid_to else None
+            narrow = {"unit": unit, "field": field, "channel": channel, "question": question}
+            rows = [TargetRow(value=float(what), valid_from=first, valid_to=last, source=source, **narrow)]  # type: ignore[arg-type]
         with w.ledger("cli").read() as reader:
             known = {u.code for u in reader.units()}
         for row in rows:

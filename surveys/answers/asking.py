@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -35,8 +36,7 @@ TRAP: Final = "website"
 NOT_ME: Final = "not_me"
 _OURS: Final = (FINISH, AT, TRAP, NOT_ME)
 _MAX_FIELDS: Final = 60
-_AHEAD: Final = timedelta(minutes=5)
-"""So far a phone's clock may be ahead of ours."""
+_AGO: Final = re.compile(r"[0-9]{1,7}")
 LEFT_BEHIND: Final = 3 * timedelta(seconds=KIOSK_SLOW_S)
 """So old a page of a survey device is somebody else's: it had to go back by itself long before."""
 NOT_SAVED: Final = "not_saved"
@@ -247,15 +247,12 @@ class Asking:
         return self._showing.not_me(state.language)
 
     def _given_at(self, state: FormState, said: str) -> datetime | None:
-        """When it was filled in on a phone without signal: not before the form was shown, not after now."""
-        try:
-            at = datetime.fromisoformat(said) if said else None
-        except ValueError:
+        """When it was filled in on a phone without signal, which tells how many seconds ago that was: not before the form was shown. What
+        a page sends at once says instead for how long it may be kept, which is no such number: nothing, like anything else."""
+        if not _AGO.fullmatch(said):
             return None
         now = self._clock.now()
-        if at is None or at.tzinfo is None or at > now + _AHEAD:
-            return None
-        return min(max(at, state.shown_at), now)
+        return max(now - timedelta(seconds=int(said)), min(state.shown_at, now))
 
     # --- what stands in a form
 

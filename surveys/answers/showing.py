@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -106,13 +106,13 @@ class Showing:
         left = asked.left(state.seen, page.number, state.form)
         if page.number == asked.pages[0].number:
             left = asked.most_left(page.number, state.form)
-        place, keep_until = asked.place(state.seen, page.number, state.form), _keep_until(state)
+        place, keep_for = asked.place(state.seen, page.number, state.form), _keep_for(state)
         return self.pages.respond(
             "ask.html",
             state.language,
             status,
-            **self.carried(state.language, "kiosk.js" if state.mode == "kiosk" else "offline.js" if keep_until else ""),
-            keep_until=keep_until,
+            **self.carried(state.language, "kiosk.js" if state.mode == "kiosk" else "offline.js" if keep_for else ""),
+            keep_for=keep_for,
             shown=_millis(state.shown_at),
             code=code,
             number=page.number if asked.after is None else f"{asked.id}-{page.number}",
@@ -287,11 +287,13 @@ def on_device(request: Request) -> bool:
     return path == KIOSK or path.startswith(f"{KIOSK}/") or DEVICE in request.query_params
 
 
-def _keep_until(state: FormState) -> str:
-    """Until when the phone of who fills a form in may keep it unsent; empty for a device of the office."""
+def _keep_for(state: FormState) -> str:
+    """For how many seconds from its showing the phone of whoever fills a form in may keep it unsent, as ``+n``; empty for a device of the
+    office."""
     if state.helper or place_of(state.mode) == "desk":
         return ""
-    return (state.expires_at or state.shown_at + SLIP_HELD).astimezone(UTC).isoformat(timespec="seconds")
+    left = (state.expires_at or state.shown_at + SLIP_HELD) - state.shown_at
+    return f"+{max(0, int(left.total_seconds()))}"
 
 
 def _millis(at: datetime) -> int:

@@ -25,13 +25,13 @@
   const put = one => store("readwrite", kept => kept.put(one));
   const remove = key => store("readwrite", kept => kept.delete(key));
 
-  // A form asks to be kept by its field "at": until when the site takes it. What is sent in that field is when it was filled in.
+  // A form asks to be kept by its field "at": for how many seconds the site takes it. What is sent in that field is how many seconds ago it
+  // was filled in. No moments: a phone's clock may be months off.
   const keep = async (action, fields) => {
     const form = new Map(fields), ours = ["form", "at", "website", "finish"];
     if (!form.has("at") || !form.get("form") || !fields.some(([name, value]) => !ours.includes(name) && value)) return false;
-    const until = Math.min(Date.parse(form.get("at")) || Infinity, Date.now() + WEEK);
-    const at = ["at", new Date().toISOString()];
-    await put({ key: form.get("form"), action, until, fields: [...fields.filter(([name]) => name !== "at"), at] });
+    const since = Date.now(), until = since + Math.min(1e3 * form.get("at") || WEEK, WEEK);
+    await put({ key: form.get("form"), action, since, until, fields: fields.filter(([name]) => name !== "at") });
     const worker = self.registration || (navigator.serviceWorker && (await navigator.serviceWorker.getRegistration()));
     if (worker && worker.sync) await worker.sync.register("kept").catch(() => 0); // not allowed here: sent at the next page instead
     return true;
@@ -46,7 +46,8 @@
       let status = 410, answer;
       if (Date.now() < one.until) {
         try {
-          answer = await fetch(one.action, { method: "POST", body: new URLSearchParams(one.fields), credentials: "omit", referrerPolicy: "no-referrer" });
+          const at = ["at", Math.max(0, Math.round((Date.now() - one.since) / 1e3))];
+          answer = await fetch(one.action, { method: "POST", body: new URLSearchParams([...one.fields, at]), credentials: "omit", referrerPolicy: "no-referrer" });
           status = answer.status;
         } catch {
           break; // still no connection

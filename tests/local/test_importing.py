@@ -108,6 +108,9 @@ def test_a_fault_is_wrong_use_and_names_the_line(office: Office) -> None:
     assert (code, out) == (2, "")
     assert "line 2: overdue is more than ended" in err
     assert office.ask("totals", office.folder / "none.csv")[0] == 2
+    for what, reason in (("units", "there is no column code"), ("targets", "there is no column value")):
+        code, _, err = office.ask(what, office.written("u.csv", "a,b\n1,2\n"))
+        assert (code, reason in err) == (2, True)
 
 
 def test_a_masked_source_is_told(office: Office) -> None:
