@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import httpx
 
-from hailong.domain.hours import Hours
 from hailong.domain.people import normal_phone
 from hailong.domain.units import LOCAL
 from hailong.events import AlertChanged
@@ -81,7 +80,8 @@ class Agenda:
 
     def __init__(self, plan: Plan, settings: Settings) -> None:
         self._wiring = Wiring(settings)
-        self._end = Hours().next_open(datetime.combine(plan.start + timedelta(days=plan.days), time(0), LOCAL)) + MORNING
+        midnight = datetime.combine(plan.start + timedelta(days=plan.days), time(0), LOCAL)
+        self._end = self._wiring.rules(midnight.date()).call_hours.next_open(midnight) + MORNING
         self._hand_in = _hand_ins(plan)
         self._bars_us: datetime | None = datetime.combine(fortnight(plan, self._wiring) + timedelta(days=1), time(0), LOCAL)
         self._answers: list[_Moment] = []

@@ -57,6 +57,8 @@ class _Province(msgspec.Struct, array_like=True):
     difficulty: Difficulty
     movement: Movement
     table: Table
+    made: int = 0
+    """The day the table was made."""
 
 
 class _Cases(msgspec.Struct, array_like=True):
@@ -178,9 +180,7 @@ class Judge:
     def _take(self, record: SurveyCounted, about: About, day: date, failed: bool) -> Iterator[AlertChanged]:
         province, today = self._province, day.toordinal()
         month = day.year * 12 + day.month - 1
-        if province.table.month != month:
-            province.table = province.difficulty.table(month, self._flat)
-            self._references.clear()
+        self._renew(month, today)
         usual = province.table.expected(about.field)
         province.movement.add(today, failed, usual)
         moved = province.movement.factor()
@@ -196,6 +196,14 @@ class Judge:
             self._keep(place.key, taken.chunks)
             for kind, state in taken.steps:
                 yield self._step(record, place, one, kind, state, day)
+
+    def _renew(self, month: int, today: int) -> None:
+        """The table of how hard each field is holds for a month; in the very first month it is made anew each day."""
+        province = self._province
+        first = not any(m < month for m in province.difficulty.months)
+        if province.table.month != month or (first and province.made != today):
+            province.table, province.made = province.difficulty.table(month, self._flat, running=first), today
+            self._references.clear()
 
     def _reference(self, place: _Place, about: About, of_day: date) -> tuple[float, float]:
         """The target of the dossier's day, and the probability that this answer is not satisfied where the target is met.

@@ -22,6 +22,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "ops.cli.stack": ("up", "down", "status", "settings", "doctor"),
     "ops.cli.data": ("import", "figures", "outcomes", "outbox", "rebuild", "sql", "setup"),
     "ops.cli.alerts": ("alerts",),
+    "ops.cli.quality": ("quality",),
     "ops.cli.draw": ("draw",),
     "ops.cli.letters": ("deadletters",),
     "ops.cli.message": ("message",),
