@@ -80,7 +80,7 @@ def _fault(app: Any, words: Sequence[str]) -> str | None:
     at, rest = app, list(words)
     while rest and rest[0] in (inner := getattr(at, "commands", {})):
         at = inner[rest.pop(0)]
-    if getattr(at, "commands", {}):
+    if getattr(at, "commands", {}) and not getattr(at, "invoke_without_command", False):
         return f"no such command: {' '.join(words)}"
     options = {name: p for p in at.params if p.param_type_name == "option" for name in (*p.opts, *p.secondary_opts)}
     placed = 0

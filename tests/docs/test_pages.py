@@ -67,7 +67,7 @@ def test_commands_of_the_pages_exist_with_their_options(page: str, command: str)
     at = typer.main.get_command(build([]))
     while words and (inner := getattr(at, "commands", {}).get(words[0])) is not None:
         at, words = inner, words[1:]
-    assert not getattr(at, "commands", {}), f"{page}: {command}: no such command"
+    assert not getattr(at, "commands", {}) or getattr(at, "invoke_without_command", False), f"{page}: {command}: no such command"
     known = {option for parameter in at.params for option in (*parameter.opts, *parameter.secondary_opts)}
     used = {word for word in words if word.startswith("--")}
     assert used <= known, f"{page}: {command}: {used - known}"
