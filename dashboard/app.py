@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -33,7 +33,7 @@ from dashboard.scope import Scope
 from dashboard.signing import Signing
 from dashboard.stopping import Stopping
 from dashboard.talking import Talking
-from dashboard.view import Alerts, FigureStore, Question, View, figures_json, question, view
+from dashboard.view import ASKED, Alerts, FigureStore, Question, View, figures_json, question, view
 from dashboard.waiting import Lists, Waiting
 from hailong.domain.papers import LARGEST
 from hailong.domain.scoring import STEP, Version
@@ -237,7 +237,7 @@ class _Desk:
         return self._gate.shown(request, "officers.html", **self._context(request, lang, shown, alerts))
 
     def _context(self, request: Request, lang: str, shown: View, alerts: list[dict[str, Any]] | None) -> dict[str, Any]:
-        kept = {name: value for name, value in request.query_params.items() if name in ("from", "to", "level", "order") and value}
+        kept = {name: value for name, value in request.query_params.items() if name in ASKED and value}
         at = shown.figures.counted_at
         alerted = {a["unit"]: a["id"] for a in alerts or [] if a["open"]}
         by_need = shown.question.order == "support"
@@ -254,6 +254,7 @@ class _Desk:
             "drawing": drawing,
             "month": lambda month: numbers.month(month, lang),
             "moment": date.fromisoformat,
+            "before": lambda day: day - timedelta(days=1),
             "turned": self._pages.turned(f"?{urlencode(kept)}&" if kept else "?"),
             "query": urlencode(kept),
         }
@@ -269,7 +270,8 @@ class _Desk:
 
     async def _view(self, request: Request) -> View:
         try:
-            asked = question(request.query_params, _scope(request))
+            scope = _scope(request)
+            asked = question(request.query_params, scope, narrow=scope.step(self._step) == 1)
         except Invalid as wrong:
             raise wrong_question(wrong, self._pages.words) from wrong
         shown: View = await self._gate.ask(self._views.get, asked)

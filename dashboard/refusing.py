@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from starlette.exceptions import HTTPException
 
-from dashboard.view import Order
-from hailong.events import UnitLevel
+from dashboard.view import OPTIONS
 from hailong.ports import Invalid, Permanent, Retryable
 from web.pages import Refused
 
@@ -17,16 +16,15 @@ Words = Mapping[str, Mapping[str, Any]]
 """Language → what the site's templates call ``t``."""
 Foreign = Literal["peer", "host", "proxy"]
 """Why a request is not from this very machine: another address, another name, or past a proxy."""
-_OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {"level": get_args(UnitLevel), "order": get_args(Order)}
 _HOST: Final = re.compile(r"[A-Za-z0-9.:-]{1,80}")
 
 
 def wrong_question(wrong: Invalid, words: Words) -> Refused:
-    """400 for an address whose ``from``, ``to``, ``level`` or ``order`` cannot be used; the value is not repeated."""
+    """400 for an address of which a parameter cannot be used; the value is not repeated."""
     name = wrong.field or ""
     said = {}
     for lang, t in words.items():
-        text = t["wrong"][wrong.reason].format(field=name, label=t["filters"][name], options=", ".join(_OPTIONS.get(name, ())))
+        text = t["wrong"][wrong.reason].format(field=name, label=t["filters"][name], options=", ".join(OPTIONS.get(name, ())))
         said[lang] = {"text": text, "again": {"address": f"/?lang={lang}", "text": t["wrong"]["again"]}}
     return Refused(400, said)
 

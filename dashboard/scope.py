@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hailong.domain.access import AT_A_DESK, Role
 from hailong.domain.scoring import Figures
+from hailong.domain.succession import Succession
 from hailong.domain.units import LOCAL, Registry
 
 _EXACT: Final = 1
@@ -35,13 +36,17 @@ class Scope:
         """Whether a unit lies within it, as units lie on ``day``; a unit the registry does not know then is nobody's but its own."""
         return self.unit is None or self.unit in registry.chain(code, day)
 
-    def figures(self, figures: Figures, registry: Registry, day: date) -> Figures:
-        """Only the counts of its units; number and version of the whole stay."""
+    def figures(self, figures: Figures, maps: Succession, day: date) -> Figures:
+        """Only the counts of its units; number and version of the whole stay. Counts of a unit of another day are within it when all that
+        carries them on is: what was divided in unknown shares belongs to whatever stands above all its parts."""
         if self.unit is None:
             return figures
-        cells = {key: cell for key, cell in figures.cells.items() if self.holds(key[0], registry, day)}
-        latest = {unit: last for unit, last in figures.latest.items() if self.holds(unit, registry, day)}
-        return replace(figures, cells=cells, latest=latest)
+        cells = {key: cell for key, cell in figures.cells.items() if self._carried(*key, maps, day)}
+        held = {unit for unit, _ in cells}
+        return replace(figures, cells=cells, latest={unit: last for unit, last in figures.latest.items() if unit in held})
+
+    def _carried(self, unit: str, month: str, maps: Succession, day: date) -> bool:
+        return all(self.unit in maps.chain(part.unit, day) for part in maps.parts(unit, month, day))
 
     def alerts(self, alerts: list[dict[str, Any]], registry: Registry, today: date) -> list[dict[str, Any]]:
         """Only those of its units (as ``hailong.domain.alert_sentences.listed`` makes them)."""

@@ -6,14 +6,16 @@ import calendar
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any, Final, Literal, Protocol, get_args
 
 from dashboard.scope import ALL, Scope
-from hailong.domain.scoring import PRIVACY_LIMIT, Counts, Figures, Filters, Row, Version, information, rate, rows, wilson
+from hailong.domain.projecting import Projected, projected
+from hailong.domain.scoring import PRIVACY_LIMIT, By, Counts, Figures, Filters, Row, Version, information, rate, rows, stepped, wilson
+from hailong.domain.succession import Kept, Succession
 from hailong.domain.units import LOCAL, Registry, Targets
-from hailong.events import UnitLevel
+from hailong.events import Mode, Place, SubmissionChannel, UnitLevel
 from hailong.ports import Invalid
 
 Alerts = Callable[[], list[dict[str, Any]]]
@@ -41,22 +43,49 @@ class Question:
     scope: Scope = ALL
 
 
-def question(query: Mapping[str, str], scope: Scope = ALL) -> Question:
-    """``from``, ``to`` (months), ``level``, ``order``, of whoever has this scope. Raises Invalid naming the parameter."""
-    asked = {name: query.get(name) or None for name in ("from", "to", "level", "order")}
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "level": get_args(UnitLevel), "order": get_args(Order), "channel": get_args(SubmissionChannel), "mode": get_args(Mode),
+    "class": get_args(Place), "by": get_args(By),
+}  # fmt: skip
+_TEXTS: Final = {
+    "field": re.compile(r"[a-z0-9_.-]{1,40}"),
+    "unit": re.compile(r"[^\s/]{1,60}"),
+    "question": re.compile(r"[a-z0-9-]+:[A-Z]\d+"),
+}
+NARROW: Final = frozenset({"field", "channel", "mode", "class", "question", "by"})
+"""What only the quality office may ask for: differences of such figures would tell a desk single answers."""
+ASKED: Final = ("from", "to", "view", *OPTIONS, *_TEXTS)
+
+
+def question(query: Mapping[str, str], scope: Scope = ALL, *, narrow: bool = True) -> Question:
+    """``from``, ``to`` (months), ``view`` (a day), ``unit``, ``level``, ``field``, ``channel``, ``mode``, ``class``, ``question``, ``by``,
+    ``order``, of whoever has this scope. Without ``narrow`` those of ``NARROW`` are refused. Raises Invalid naming the parameter."""
+    asked: dict[str, Any] = {name: query.get(name) or None for name in ASKED}
     for name in ("from", "to"):
-        if asked[name] is not None and not _MONTH.fullmatch(asked[name] or ""):
+        if asked[name] is not None and not _MONTH.fullmatch(asked[name]):
             raise Invalid("not_a_month", name, "write a month as YYYY-MM")
     if asked["from"] and asked["to"] and asked["from"] > asked["to"]:
         raise Invalid("ends_before_start", "to", "the period ends before it starts")
-    level, order = asked["level"], asked["order"] or "name"
-    known: dict[str, UnitLevel] = {one: one for one in get_args(UnitLevel)}
-    if level is not None and level not in known:
-        raise Invalid("unknown_option", "level", f"one of {', '.join(known)}")
-    orders: dict[str, Order] = {one: one for one in get_args(Order)}
-    if order not in orders:
-        raise Invalid("unknown_option", "order", f"one of {', '.join(orders)}")
-    return Question(Filters(asked["from"], asked["to"], known[level] if level else None), orders[order], scope)
+    for name, options in OPTIONS.items():
+        if asked[name] is not None and asked[name] not in options:
+            raise Invalid("unknown_option", name, f"one of {', '.join(options)}")
+    for name, pattern in _TEXTS.items():
+        if asked[name] is not None and not pattern.fullmatch(asked[name]):
+            raise Invalid("unknown_option", name, "not written as such a code is")
+    if not narrow and (told := next((name for name in sorted(NARROW) if asked[name] is not None), None)):
+        raise Invalid("not_allowed", told, "only the quality office may ask for this")
+    filters = Filters(
+        asked["from"], asked["to"], asked["level"], asked["unit"], asked["field"], asked["channel"], asked["mode"],
+        asked["class"] or "away", asked["question"], asked["by"] or "handling", _day_of(asked["view"]),
+    )  # fmt: skip
+    return Question(filters, asked["order"] or "name", scope)
+
+
+def _day_of(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise Invalid("not_a_day", "view", "write the day of the units as YYYY-MM-DD, or leave it out") from None
 
 
 @dataclass(frozen=True)
@@ -84,6 +113,12 @@ class View:
     """Where the scale of the small drawings begins; it ends at 1."""
     within: str | None
     """Name of the unit that the view is limited to; None for all."""
+    days: tuple[date, ...] = ()
+    """Days on which the map of units changed."""
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    """Units on the map that are not of its day, and why."""
+    estimated: frozenset[str] = frozenset()
+    """Units that got a share of another one."""
 
     @property
     def enough(self) -> bool:
@@ -116,17 +151,41 @@ class View:
 
 def view(store: FigureStore, question: Question, version: Version, step: int, today: date) -> View:
     """The page's content at ``version``. Raises Retryable, Permanent."""
-    whole, scope = store.figures(question.filters, version), question.scope
+    filters = question.filters
+    whole, scope = store.figures(filters, version), question.scope
     registry, targets = store.registry(version), store.targets(version)
-    day = _day(question.filters, whole.counted_at, today)
-    figures = scope.figures(whole, registry, day)
+    maps = Succession(registry)
+    day = filters.day or _day(filters, whole.counted_at, today)
+    seen = stepped(scope.figures(whole, maps, day), filters, step)
+    if filters.unit is not None:
+        seen = Scope(filters.unit).figures(seen, maps, day)
+    on_map = projected(seen, maps, day) if filters.day is not None else Projected(seen)
+    figures = on_map.figures
     known = information(figures, registry, targets, day)
-    units = {code: info for code, info in known.items() if scope.holds(code, registry, day)}
-    shown, total = rows(figures, question.filters, units, step)
+    within = [s for s in (scope, Scope(filters.unit)) if s.unit is not None]
+    units = {code: info for code, info in known.items() if all(s.unit in maps.chain(code, day) or _has(figures, code) for s in within)}
+    shown, total = rows(figures, filters, units, step)
     levels: list[UnitLevel] = [one for one in get_args(UnitLevel) if any(info.level == one for info in units.values())]
     months = sorted({month for _, month in figures.cells if month}, reverse=True)
-    within = registry.name(scope.unit, day) if scope.unit is not None else None
-    return View(figures, question, _ordered(shown, question.order), total, months, levels, day, _axis(shown), within)
+    top = registry.name(scope.unit, day) if scope.unit is not None else None
+    return View(
+        figures,
+        question,
+        _ordered(shown, question.order),
+        total,
+        months,
+        levels,
+        day,
+        _axis(shown),
+        top,
+        maps.days(),
+        on_map.kept,
+        on_map.estimated,
+    )
+
+
+def _has(figures: Figures, code: str) -> bool:
+    return any(unit == code for unit, _ in figures.cells)
 
 
 def _day(filters: Filters, counted_at: datetime | None, today: date) -> date:
@@ -167,10 +226,20 @@ def figures_json(view: View) -> dict[str, Any]:
         "versions": {
             topic: {str(p): offset for p, offset in sorted(parts.items())} for topic, parts in sorted(view.figures.version.items())
         },
-        "filters": {"from": filters.month_from, "to": filters.month_to, "level": filters.level} | _limited(view.question.scope),
-        "rows": [asdict(row) for row in view.rows],
+        "filters": _asked(filters) | _limited(view.question.scope),
+        "definition": "survey.counted, first answers; satisfied = 4 or 5 of 1-5; n without not applicable; Wilson 95 %",
+        "breaks": [day.isoformat() for day in view.days],
+        "rows": [asdict(row) | {"kept": view.kept.get(row.unit), "estimated": row.unit in view.estimated} for row in view.rows],
         "total": total,
     }
+
+
+def _asked(filters: Filters) -> dict[str, Any]:
+    return {
+        "from": filters.month_from, "to": filters.month_to, "view": filters.day.isoformat() if filters.day else None, "unit": filters.unit,
+        "level": filters.level, "field": filters.field, "channel": filters.channel, "mode": filters.mode, "class": filters.place,
+        "question": filters.question, "by": filters.by,
+    }  # fmt: skip
 
 
 def _limited(scope: Scope) -> dict[str, Any]:

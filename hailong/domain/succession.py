@@ -55,10 +55,13 @@ class Break:
 
 
 class Succession:
-    """Who carries on whom, and the maps of days. Built from the registry's rows; a registry that changes needs a new one."""
+    """Who carries on whom, and the maps of days. Built from the registry's rows; a registry that changes needs a new one. What was asked
+    once is kept: a page asks for every unit and month."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._found: dict[tuple[str, str, date], tuple[Part, ...]] = {}
+        self._chains: dict[tuple[str, date], tuple[str, ...]] = {}
         self._onward: dict[str, list[Step]] = defaultdict(list)
         self._origins: dict[tuple[str, date], list[Step]] = defaultdict(list)
         for row in registry.rows():
@@ -69,6 +72,12 @@ class Succession:
 
     def parts(self, unit: str, month: str, day: date) -> tuple[Part, ...]:
         """Where the figures of ``unit`` in ``month`` (``YYYY-MM``) stand among the units of ``day``. Shares sum to 1."""
+        found = self._found.get((unit, month, day))
+        if found is None:
+            found = self._found[unit, month, day] = self._parts(unit, month, day)
+        return found
+
+    def _parts(self, unit: str, month: str, day: date) -> tuple[Part, ...]:
         row = self._registry.in_month(unit, month)
         if row is None or self._registry.on(unit, day) == row:
             return (Part(unit),)
@@ -111,9 +120,12 @@ class Succession:
     def chain(self, unit: str, day: date) -> tuple[str, ...]:
         """The unit and what it stands below on ``day``, nearest first; a unit of another day stands below what its successors (or
         predecessors) have in common."""
-        if self._registry.on(unit, day) is not None:
-            return self._registry.chain(unit, day)
-        return (unit, *self._common(self._relatives(unit, day), day))
+        found = self._chains.get((unit, day))
+        if found is None:
+            there = self._registry.on(unit, day) is not None
+            found = self._registry.chain(unit, day) if there else (unit, *self._common(self._relatives(unit, day), day))
+            self._chains[unit, day] = found
+        return found
 
     def _relatives(self, unit: str, day: date) -> list[str]:
         """Units of ``day`` that carry on ``unit``, or that it carries on; its last known parent where there is none."""

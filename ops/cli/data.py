@@ -16,7 +16,7 @@ import typer
 
 from dashboard.view import figures_json, question, view
 from hailong.domain.units import LOCAL
-from hailong.ports import Claimed, Permanent
+from hailong.ports import Claimed, Invalid, Permanent
 from ops import rebuild as rebuilding
 from ops import setup as setting_up
 from ops.cli import importing
@@ -181,16 +181,28 @@ def figures(
     ctx: typer.Context,
     month_from: Annotated[str | None, typer.Option("--from", help="first month, YYYY-MM")] = None,
     month_to: Annotated[str | None, typer.Option("--to", help="last month")] = None,
-    level: Annotated[str | None, typer.Option(help="province | district | commune | other")] = None,
+    view_of: Annotated[str | None, typer.Option("--view", help="the units of this day, YYYY-MM-DD; else as they were")] = None,
+    unit: Annotated[str | None, typer.Option(help="this unit and all below it")] = None,
+    level: Annotated[str | None, typer.Option(help="province | department | centre | district | commune | other")] = None,
+    field: Annotated[str | None, typer.Option(help="dossiers of this field")] = None,
+    channel: Annotated[str | None, typer.Option(help="handed in: counter | online | postal")] = None,
+    mode: Annotated[str | None, typer.Option(help="answered by: link | code | call | sms | zns | kiosk | assisted | paper")] = None,
+    where: Annotated[str | None, typer.Option("--class", help="answered away | desk")] = None,
+    of_question: Annotated[str | None, typer.Option("--question", help="another scale, such as ttp-core:Q3")] = None,
+    by: Annotated[str | None, typer.Option(help="of the handling | receiving unit")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Satisfaction by unit: n, rate with its 95 % interval, and where voices were lost."""
+    given = {"from": month_from, "to": month_to, "view": view_of, "unit": unit, "level": level, "field": field, "channel": channel}
+    given |= {"mode": mode, "class": where, "question": of_question, "by": by}
     with wired(ctx, data) as w:
+        try:
+            asked = question({name: value for name, value in given.items() if value})
+        except Invalid as wrong:
+            raise Refusal(f"--{wrong.field}: {wrong.detail}", wrong_use=True) from wrong
         store = ClickHouseFigures(w.clickhouse(), w.settings.registry_id, w.settings.default_target)
-        asked = {k: v for k, v in (("from", month_from), ("to", month_to), ("level", level)) if v}
-        shown = view(store, question(asked), store.version(), 1, w.clock.now().astimezone(LOCAL).date())
-        document = figures_json(shown)
+        document = figures_json(view(store, asked, store.version(), 1, w.clock.now().astimezone(LOCAL).date()))
     if as_json:
         print_json(document)
         return
@@ -201,7 +213,8 @@ def figures(
 def _figures_row(row: Mapping[str, Any]) -> list[str]:
     rate = "few" if row["suppressed"] else f"{100 * row['rate']:.1f} %"
     span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"
-    values = (row["name"], row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"])
+    name = f"{row['name']} ({row['kept']})" if row["kept"] else row["name"]
+    values = (name, row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"])
     return ["" if value is None else str(value) for value in values]
 
 

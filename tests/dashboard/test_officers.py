@@ -199,13 +199,16 @@ def test_filters_are_addresses_and_languages_keep_them(site: Site) -> None:
     chosen = [attrs.get("value") for tag, attrs in page.tags if tag == "option" and "selected" in attrs]
     assert chosen == ["2025-06", "2025-08", "commune", "name"]
     data = site.client().get("/api/v1/figures?from=2025-06&to=2025-08&level=commune").json()
-    assert data["filters"] == {"from": "2025-06", "to": "2025-08", "level": "commune"}
+    said = {name: value for name, value in data["filters"].items() if value is not None}
+    assert said == {"from": "2025-06", "to": "2025-08", "level": "commune", "class": "away", "by": "handling"}
     whole = site.client().get("/api/v1/figures").json()
     assert 0 < data["total"]["n"] < whole["total"]["n"]
     assert site.client().get("/api/v1/figures?level=province").json()["rows"] == []
 
 
-@pytest.mark.parametrize("wrong", ["from=2025-13", "to=x", "level=village", "order=rank", "from=2025-03&to=2025-01"])
+@pytest.mark.parametrize(
+    "wrong", ["from=2025-13", "to=x", "level=village", "order=rank", "from=2025-03&to=2025-01", "view=tomorrow", "field=land"]
+)
 def test_a_wrong_address_is_said_in_words_and_in_json(site: Site, wrong: str) -> None:
     page = site.client().get(f"/?lang=vi&{wrong}")
     assert page.status_code == 400
