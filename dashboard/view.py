@@ -12,7 +12,21 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 from dashboard.scope import ALL, Scope
 from hailong.domain.projecting import Projected, projected
-from hailong.domain.scoring import PRIVACY_LIMIT, By, Counts, Figures, Filters, Row, Version, information, rate, rows, stepped, wilson
+from hailong.domain.scoring import (
+    PRIVACY_LIMIT,
+    By,
+    Counts,
+    Figures,
+    Filters,
+    Row,
+    UnitInfo,
+    Version,
+    information,
+    rate,
+    rows,
+    stepped,
+    wilson,
+)
 from hailong.domain.succession import Kept, Succession
 from hailong.domain.units import LOCAL, Registry, Targets
 from hailong.events import Mode, Place, SubmissionChannel, UnitLevel
@@ -149,43 +163,50 @@ class View:
         return {row.unit: row.name for row in self.rows}
 
 
-def view(store: FigureStore, question: Question, version: Version, step: int, today: date) -> View:
-    """The page's content at ``version``. Raises Retryable, Permanent."""
+@dataclass(frozen=True)
+class Seen:
+    """Figures as they may be seen: within the scope, in its steps, on the map asked for."""
+
+    on_map: Projected
+    registry: Registry
+    targets: Targets
+    maps: Succession
+    day: date
+
+    def units(self, question: Question) -> dict[str, UnitInfo]:
+        """Of every unit that is within the scope and what is asked for."""
+        within = [s for s in (question.scope, Scope(question.filters.unit)) if s.unit is not None]
+        figures = self.on_map.figures
+        has = {unit for unit, _ in figures.cells}
+        known = information(figures, self.registry, self.targets, self.day)
+        return {c: info for c, info in known.items() if c in has or all(s.unit in self.maps.chain(c, self.day) for s in within)}
+
+
+def seen(store: FigureStore, question: Question, version: Version, step: int, today: date) -> Seen:
+    """Raises Retryable, Permanent."""
     filters = question.filters
-    whole, scope = store.figures(filters, version), question.scope
+    whole = store.figures(filters, version)
     registry, targets = store.registry(version), store.targets(version)
     maps = Succession(registry)
     day = filters.day or _day(filters, whole.counted_at, today)
-    seen = stepped(scope.figures(whole, maps, day), filters, step)
+    mine = stepped(question.scope.figures(whole, maps, day), filters, step)
     if filters.unit is not None:
-        seen = Scope(filters.unit).figures(seen, maps, day)
-    on_map = projected(seen, maps, day) if filters.day is not None else Projected(seen)
-    figures = on_map.figures
-    known = information(figures, registry, targets, day)
-    within = [s for s in (scope, Scope(filters.unit)) if s.unit is not None]
-    units = {code: info for code, info in known.items() if all(s.unit in maps.chain(code, day) or _has(figures, code) for s in within)}
-    shown, total = rows(figures, filters, units, step)
+        mine = Scope(filters.unit).figures(mine, maps, day)
+    return Seen(projected(mine, maps, day) if filters.day is not None else Projected(mine), registry, targets, maps, day)
+
+
+def view(store: FigureStore, question: Question, version: Version, step: int, today: date) -> View:
+    """The page's content at ``version``. Raises Retryable, Permanent."""
+    found = seen(store, question, version, step, today)
+    figures, units, day = found.on_map.figures, found.units(question), found.day
+    shown, total = rows(figures, question.filters, units, step)
     levels: list[UnitLevel] = [one for one in get_args(UnitLevel) if any(info.level == one for info in units.values())]
     months = sorted({month for _, month in figures.cells if month}, reverse=True)
-    top = registry.name(scope.unit, day) if scope.unit is not None else None
+    top = found.registry.name(question.scope.unit, day) if question.scope.unit is not None else None
+    on_map, ordered = found.on_map, _ordered(shown, question.order)
     return View(
-        figures,
-        question,
-        _ordered(shown, question.order),
-        total,
-        months,
-        levels,
-        day,
-        _axis(shown),
-        top,
-        maps.days(),
-        on_map.kept,
-        on_map.estimated,
-    )
-
-
-def _has(figures: Figures, code: str) -> bool:
-    return any(unit == code for unit, _ in figures.cells)
+        figures, question, ordered, total, months, levels, day, _axis(shown), top, found.maps.days(), on_map.kept, on_map.estimated
+    )  # fmt: skip
 
 
 def _day(filters: Filters, counted_at: datetime | None, today: date) -> date:

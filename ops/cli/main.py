@@ -23,6 +23,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "ops.cli.data": ("import", "figures", "outcomes", "outbox", "rebuild", "sql", "setup"),
     "ops.cli.alerts": ("alerts",),
     "ops.cli.quality": ("quality",),
+    "ops.cli.coverage": ("coverage",),
     "ops.cli.draw": ("draw",),
     "ops.cli.letters": ("deadletters",),
     "ops.cli.message": ("message",),
