@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -88,6 +89,7 @@ def survey(wiring: Wiring, name: str) -> Starlette:
         form_keys=[base64.urlsafe_b64encode(wiring.keys.named("forms"))],
         new_nonce=lambda: secrets.token_hex(16),
         monotonic=time.monotonic,
+        real_now=lambda: datetime.now(UTC),
         receipt_for=wiring.receipt_for,
         receipts={"twilio": ReceiptDoor("X-Twilio-Signature", partial(verify_callback, token), parse_callback)},
         zalo=ZnsEvents(s.zns_app_id, secret(s.zns_oa_secret_file)) if s.zns_app_id and s.zns_oa_secret_file else None,

@@ -85,9 +85,9 @@ class Wiring:
         """The code of a link; the same every time."""
         return links.code(self.keys.named("links"), survey_id, cast(Purpose, purpose), cast(MessageChannel, channel))
 
-    def receipt_for(self, survey_id: str) -> str:
-        """The receipt of a slot's answer; the same every time."""
-        return receipts.receipt(self.keys.named("links"), survey_id)
+    def receipt_for(self, nonce: str) -> str:
+        """The receipt of the answer that a form gave; the same every time."""
+        return receipts.receipt(self.keys.named("links"), nonce)
 
     # --- stores and log
 
@@ -111,7 +111,7 @@ class Wiring:
             slip_hash=self.keyed.slip_hash,
             tail_hash=self.keyed.tail_hash,
             ticket_hash=self.keyed.ticket_hash,
-            receipt_hash=lambda survey_id: receipts.receipt_hash(self.receipt_for(survey_id)),
+            receipt_hash=lambda nonce: receipts.receipt_hash(self.receipt_for(nonce)),
             cap_days=lambda at: self.rules(self._day(at)).cap_days,
             ways=self.ways,
             switching=Switching(back_after_s=s.provider_back_after_s),

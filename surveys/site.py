@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -61,6 +62,8 @@ class Parts:
     """Fernet keys; the first seals, all open."""
     new_nonce: Callable[[], str]
     monotonic: Callable[[], float]
+    real_now: Callable[[], datetime]
+    """Real time, aware, whatever ``clock`` says: how long somebody has been sitting there."""
     receipt_for: Callable[[str], str]
     """survey_id → the code of its receipt."""
     receipts: Mapping[str, ReceiptDoor] = field(default_factory=dict)
@@ -102,7 +105,9 @@ def build_site(parts: Parts) -> Starlette:
     outbox = Outbox(parts.ledger, parts.publisher, "surveys", records.run)
     submitting = Submitting(parts.settings.registry_id, records, keeper, parts.clock)
     pressure = Pressure(parts.settings.desk_networks.split(","), parts.clock, parts.monotonic, parts.new_nonce().encode()[:64])
-    asking = Asking(parts.library, records, keeper, submitting, sealer, showing, guard, pressure, parts.clock, parts.new_nonce)
+    asking = Asking(
+        parts.library, records, keeper, submitting, sealer, showing, guard, pressure, parts.clock, parts.new_nonce, parts.real_now
+    )
     stopping = Stopping(records, outbox, showing, guard, parts.clock)
     receipts = Receipts(parts.receipts, records, parts.clock, parts.settings.callback_url)
 
@@ -175,8 +180,9 @@ def _devices(parts: Parts, asking: Asking, records: Records, keeper: Keeper, sho
     if parts.kiosks is None:
         return []
     kiosk = Kiosk(
-        parts.kiosks, asking, records, keeper, showing, parts.office, parts.dossier_codes, parts.clock, parts.monotonic, parts.new_nonce
-    )
+        parts.kiosks, asking, records, keeper, showing, parts.office, parts.dossier_codes, parts.clock, parts.monotonic, parts.new_nonce,
+        parts.real_now,
+    )  # fmt: skip
     return kiosk.routes()
 
 

@@ -171,12 +171,18 @@ class Questionnaire:
         return [p for p in self.pages if form in p.forms and (p.when is None or p.when.holds(answers))]
 
     def open_to(self, done: Sequence[str], form: Form = "full") -> Page | None:
-        """The first unconditional page of which no question is ``done``: where somebody goes on who comes back.
+        """The first page of which no question is ``done``: where somebody goes on who comes back.
 
-        Conditional pages follow at once or never: later they would tell whoever opens the link what was answered before.
+        A conditional page is one for everybody who is done with no unconditional page after it, whether or not it was shown, or answered,
+        before: else its being there or missing would tell whoever opens the link what was answered.
         """
-        free = (p for p in self.pages if form in p.forms and p.when is None)
-        return next((p for p in free if not {q.id for q in p.questions} & set(done)), None)
+        pages = [p for p in self.pages if form in p.forms]
+        reached = max((p.number for p in pages if p.when is None and _any_of(p, done)), default=0)
+        return next((p for p in pages if (p.number > reached if p.when else not _any_of(p, done))), None)
+
+    def not_knowing(self, answers: Mapping[str, Answer]) -> Questionnaire:
+        """The same for a form that does not know what was answered before it: a page that hangs on none of ``answers`` is asked."""
+        return replace(self, pages=tuple(p if p.when and p.when.question in answers else replace(p, when=None) for p in self.pages))
 
     def asked_about(self, about: About) -> bool:
         """Whether it is asked about such a dossier."""
@@ -187,6 +193,10 @@ class Questionnaire:
         parts: dict[str, Any] = {"ids": [self.id, self.version, [_plain(p) for p in self.pages], self.after, dict(self.where)]}
         parts |= {one: [w.scale, w.not_applicable, w.said] for one, w in self.words.items()}
         return {name: hashlib.sha256(msgspec.json.encode(part, order="deterministic")).hexdigest() for name, part in parts.items()}
+
+
+def _any_of(page: Page, done: Sequence[str]) -> bool:
+    return any(q.id in done for q in page.questions)
 
 
 def _plain(page: Page) -> list[Any]:

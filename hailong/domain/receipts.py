@@ -1,6 +1,6 @@
 """The receipt of an answer: a short code that proves it was counted and can have it erased, and tells nothing else.
 
-``HL-7KQ-2MX-9P4T``: nine signs of a keyed hash of the slot (44 bits) and a check, so that a sign read wrong is told at once. Whoever holds
+``HL-7KQ-2MX-9P4T``: nine signs of a keyed hash of the form that gave the first answer (44 bits) and a check, so that a sign read wrong is told at once. Whoever holds
 the key can make it again; nobody can find the slot, or what was answered, from it.
 """
 
@@ -17,11 +17,13 @@ LETTERS: Final = 9
 _KNOWN: Final = {letter: n for n, letter in enumerate(ALPHABET)}
 
 
-def receipt(key: bytes, survey_id: str) -> str:
-    """The receipt of a slot, ten signs without prefix and hyphens. Raises ValueError for a key under 32 bytes."""
+def receipt(key: bytes, nonce: str) -> str:
+    """The receipt of the answer that the form ``nonce`` gave, ten signs without prefix and hyphens: only who filled in that form has it.
+
+    Raises ValueError for a key under 32 bytes."""
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(f"receipt key: {len(key)} bytes are too few. Make one of {MIN_KEY_BYTES} or more.")
-    number = int.from_bytes(hmac.digest(key, b"hailong receipt v1" + survey_id.encode(), hashlib.sha256), "big")
+    number = int.from_bytes(hmac.digest(key, b"hailong receipt v1" + nonce.encode(), hashlib.sha256), "big")
     letters = ""
     for _ in range(LETTERS):
         number, rest = divmod(number, len(ALPHABET))

@@ -237,6 +237,8 @@ class Row:
     hidden: Hidden | None = None
     bound: Bound | None = None
     trend: tuple[TrendPoint, ...] = field(default=())
+    held: int = 0
+    """Answers that wait for a person to look at them; in no rate."""
 
 
 @dataclass(frozen=True)
@@ -354,4 +356,5 @@ def _row(unit: UnitInfo, cell: Counts, hidden: Hidden | None, bound: Bound | Non
         hidden=hidden or ("few" if hide else None),
         bound=None if hide else bound,
         trend=course,
+        held=cell.held,
     )

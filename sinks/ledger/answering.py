@@ -86,7 +86,7 @@ class Answering(Entering):
             first = line.add("held" if sign else "answer", score=score, answers={CORE: score}, reason=sign)
             row = {"survey_id": fact.survey_id, "revision": 0, "score": score, "seq": first.seq, "counted_at": first.counted_at}
             row |= {"first_score": score, "about": msgspec.json.encode(fact.about).decode(), "mode": fact.mode}
-            row |= {"receipt_hash": self.tools.receipt_hash(fact.survey_id), "held": sign}
+            row |= {"receipt_hash": self.tools.receipt_hash(fact.nonce), "held": sign}
             row["fact"] = msgspec.json.encode(fact).decode() if sign else None
             self.insert_new(t.answers, [row])
         elif before.score != score and before.held and before.judged != "released":

@@ -62,8 +62,8 @@ class Tools:
     """(dossier_ref, last digits of a number) → keyed hash."""
     ticket_hash: Callable[[str, date, str], str] = lambda unit, day, ticket: f"{unit}:{day}:{ticket}"
     """(unit, local day, number drawn there) → keyed hash."""
-    receipt_hash: Callable[[str], str] = lambda survey_id: f"receipt:{survey_id}"
-    """survey_id → hash of its receipt's code."""
+    receipt_hash: Callable[[str], str] = lambda nonce: f"receipt:{nonce}"
+    """Nonce of the form that gave the first answer → hash of its receipt's code."""
     zone: tzinfo = UTC
     """Of local days."""
     cap_days: Callable[[datetime], int] = lambda _: 30

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+import anyio
 import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -39,12 +40,17 @@ _MAX_FIELDS: Final = 60
 _AGO: Final = re.compile(r"[0-9]{1,7}")
 LEFT_BEHIND: Final = 3 * timedelta(seconds=KIOSK_SLOW_S)
 """So old a page of a survey device is somebody else's: it had to go back by itself long before."""
+PATIENCE_S: Final = 1.0
+"""So long a form waits to hear whether its answer was erased; an answer needs no ledger."""
 NOT_SAVED: Final = "not_saved"
+HANDED_ON: Final = timedelta(minutes=30)
+"""After so long a phone may be in other hands."""
 WRONGS: Final = (NOT_SAVED, "required", "not_an_option", "more_than_one", "unexpected_field", "too_long")
 
 
 class Asking:
-    """``/{code}`` and what follows it. ``new_nonce`` gives each shown form its own random name."""
+    """``/{code}`` and what follows it. ``new_nonce`` gives each form, and each showing of its pages, a random name; ``real_now``: real
+    time, by which it is told whether somebody else sits there by now."""
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class Asking:
         pressure: Pressure,
         clock: Clock,
         new_nonce: Callable[[], str],
+        real_now: Callable[[], datetime],
     ) -> None:
         self._library = library
         self._records = records
@@ -69,6 +76,7 @@ class Asking:
         self._pressure = pressure
         self._clock = clock
         self._new_nonce = new_nonce
+        self._real_now = real_now
 
     # --- looking
 
@@ -90,6 +98,8 @@ class Asking:
 
     def begin(self, code: str, slot: SlotForAnswer, lang: str, *, again: bool) -> Response:
         """What the holder of a link sees first."""
+        if slot.erased:
+            return self._showing.erased(lang)
         state = self.first(slot, lang, code)
         stands = slot.answered or self._keeper.kept_lately(slot.survey_id)
         if stands and not again:
@@ -98,7 +108,7 @@ class Asking:
             return self._showing.expired(lang, slot.expires_at, slot.desk)
         if stands:
             page = self._library.current.pages[0]
-            return self._form(code, msgspec.structs.replace(state, again=True, page=page.number), page)
+            return self._form(code, msgspec.structs.replace(state, again=True, page=page.number, act=self._new_nonce()), page)
         return self._showing.who(code, state, self._library.current.pages[0].number)
 
     def first(self, slot: SlotForAnswer, lang: str, code: str = "", **more: object) -> FormState:
@@ -117,14 +127,18 @@ class Asking:
             desk=slot.desk,
             ended_on=slot.ended_on,
             shown_at=self._clock.now(),
+            real_at=self._real_now(),
             **more,  # type: ignore[arg-type]
         )
 
     def admit(self, slot: SlotForAnswer, lang: str, **more: object) -> Response:
-        """What somebody sees first who came by another door than a link: 303 to the question; that an answer stands; that it is too late.
+        """What somebody sees first who came by another door than a link: 303 to the question; that an answer stands, or was erased; that it
+        is too late.
 
         ``more``: mode, form, helper.
         """
+        if slot.erased:
+            return self._showing.erased(lang)
         state = self.first(slot, lang, "", **more)
         if slot.answered or self._keeper.kept_lately(slot.survey_id):
             again = self.enter(msgspec.structs.replace(state, again=True))
@@ -145,7 +159,7 @@ class Asking:
             return None
         done = [one.removeprefix(f"{asked.id}:") for one in slot.done if one.startswith(f"{asked.id}:")]
         page = asked.open_to([*done, *(q.id for q in asked.pages[0].questions)])
-        return None if page is None else msgspec.structs.replace(state, page=page.number, expires_at=at + RESUME)
+        return None if page is None else msgspec.structs.replace(state, page=page.number, expires_at=at + RESUME, resumed=True)
 
     async def show_next(self, request: Request) -> Response:
         """``GET /{code}/next?f=…``: a page; what it must know stands in ``f``."""
@@ -158,16 +172,38 @@ class Asking:
             return self._too_late(state)
         if self._left_behind(state):
             return RedirectResponse(KIOSK, 303)
-        state = msgspec.structs.replace(state, language=self._spoken(request, state))
-        return self._form(code, state, page, picked=self._seen(state, page), fault=_told_wrong(request, state, page))
+        if await self._erased(state):
+            return self._gone(state, self._spoken(request, state))
+        fault = _told_wrong(request, state, page)
+        act = state.act if fault else self._new_nonce()  # what was not taken is still to be sent: the same act
+        state = msgspec.structs.replace(state, language=self._spoken(request, state), act=act)
+        return self._form(code, state, page, picked=self._seen(state, page), fault=fault)
 
     def _left_behind(self, state: FormState) -> bool:
         """Whether a survey device shows a page that was somebody else's by now."""
-        return state.mode == "kiosk" and self._clock.now() > state.shown_at + LEFT_BEHIND
+        return state.mode == "kiosk" and self._older(state, LEFT_BEHIND)
+
+    def _older(self, state: FormState, than: timedelta) -> bool:
+        """By real time, and so is what does not say."""
+        return state.real_at is None or self._real_now() > state.real_at + than
+
+    async def _erased(self, state: FormState) -> bool:
+        """Whether the person had the answer erased; not when the ledger cannot tell now: it takes no answer to an erased one either."""
+        if not state.survey_id:
+            return False
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                slot = await self._records.look(lambda view: view.slot_by_survey(state.survey_id))
+        except (Retryable, TimeoutError):
+            return False
+        return slot is not None and slot.erased
+
+    def _gone(self, state: FormState, lang: str) -> Response:
+        return self._showing.erased(lang, device=state.mode == "kiosk")
 
     def _seen(self, state: FormState, page: Page) -> dict[str, list[str]]:
         """What was answered before on a page gone back to; not any more when the phone may have changed hands."""
-        if self._clock.now() > state.shown_at + timedelta(minutes=30):
+        if self._older(state, HANDED_ON):
             return {}
         return {q.id: _values(state.seen[q.id]) for q in page.questions if q.id in state.seen}
 
@@ -183,6 +219,8 @@ class Asking:
             return RedirectResponse(KIOSK if on_device(request) else f"/{code}", 303)
         if self._left_behind(state):
             return RedirectResponse(KIOSK, 303)
+        if await self._erased(state):
+            return self._gone(state, self._spoken(request, state))
         following = self._library.following(state.questionnaire, state.about) if state.form == "full" and not state.again else None
         more = None
         if following is not None:
@@ -210,6 +248,8 @@ class Asking:
             return self._unreadable(request)
         if self._over(state):
             return self._too_late(state)
+        if await self._erased(state):
+            return self._gone(state, state.language)
         given = validate(page, form) if not ours[TRAP] else Invalid("unexpected_field", None, "The trap was filled in.")
         if isinstance(given, Invalid):
             return self._form(code, state, page, picked=form, fault=given, status=422)
@@ -236,7 +276,7 @@ class Asking:
             return answer
         onward = msgspec.structs.replace(state, page=following.number if following else THANKS, seen=seen if following else {})
         if state.mode == "kiosk":
-            onward = msgspec.structs.replace(onward, shown_at=self._clock.now())
+            onward = msgspec.structs.replace(onward, shown_at=self._clock.now(), real_at=self._real_now())
         return RedirectResponse(f"/{code}/{'next' if following else 'thanks'}?{state.mark}f={self._sealer.seal(onward)}", 303)
 
     async def _not_me(self, code: str, state: FormState) -> Response:
@@ -276,6 +316,8 @@ class Asking:
     def _state(self, request: Request, sealed: str) -> tuple[str, FormState]:
         """The code of the address, or ``INSIDE``, and the state sealed for it. Raises Invalid."""
         written, state = request.path_params["code"], self._sealer.open(sealed)
+        if state.real_at is None and state.mode != "kiosk":  # an officer began it for somebody
+            state = msgspec.structs.replace(state, real_at=self._real_now())
         code = links.parse(written)
         if written == INSIDE and not state.code_hash:
             return INSIDE, state
@@ -284,7 +326,9 @@ class Asking:
         return code, state
 
     def _asked(self, state: FormState) -> Questionnaire:
-        return self._library.known[state.questionnaire, state.version]
+        """The questionnaire; of what was answered before a resumed form stopped, that form knows nothing."""
+        asked = self._library.known[state.questionnaire, state.version]
+        return asked.not_knowing(state.seen) if state.resumed else asked
 
     def _page(self, state: FormState) -> Page:
         questionnaire = self._library.known.get((state.questionnaire, state.version))

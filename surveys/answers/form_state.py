@@ -56,6 +56,12 @@ class FormState(msgspec.Struct, frozen=True, array_like=True):
     """Hash of an unbound slip."""
     helper: str = ""
     """Who enters it for somebody: a login. It stays in the ledger."""
+    resumed: bool = False
+    """It goes on where another form stopped: the receipt is that one's."""
+    real_at: datetime | None = None
+    """When it was begun, on a survey device when this page was first shown, in real time: the installation's clock may stand still."""
+    act: str = ""
+    """Random name of this showing of the page: sent twice it is one act, shown again and sent again it is another."""
 
     @property
     def mark(self) -> str:

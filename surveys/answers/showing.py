@@ -44,7 +44,7 @@ class Showing:
     """Renders the pages of one office."""
 
     def __init__(self, office: Office, sealer: Sealer, receipt_for: Callable[[str], str], clock: Clock, texts: Path = TEXTS) -> None:
-        """``receipt_for``: survey_id → the code of its receipt; ``texts``: the folder of the languages."""
+        """``receipt_for``: a form's nonce → the code of its receipt; ``texts``: the folder of the languages."""
         self.speaking = speaking.speaking(texts)
         shared, heard = self.speaking.shared, self.speaking.heard
         self.pages = Pages([FOLDER], [FOLDER / "survey.css"], page_words(texts), office.name, shared, heard, self._around)
@@ -113,7 +113,7 @@ class Showing:
             status,
             **self.carried(state.language, "kiosk.js" if state.mode == "kiosk" else "offline.js" if keep_for else ""),
             keep_for=keep_for,
-            shown=_millis(state.shown_at),
+            shown=_millis(state.real_at or state.shown_at),
             code=code,
             number=page.number if asked.after is None else f"{asked.id}-{page.number}",
             questions=questions,
@@ -141,9 +141,11 @@ class Showing:
         return self.pages.turned(f"{address}{kept if len(kept) <= MAX_SEALED else sealed}&{WRONG}={fault.reason}&")
 
     def thanks(self, code: str, state: FormState, lang: str, sealed: str, more: tuple[str, int] | None) -> Response:
-        """Thanks for an answer just kept, and its receipt. It never shows what was answered. ``more``: another questionnaire, and how long
-        it is."""
-        receipt = receipts.shown(self._receipt_for(state.survey_id)) if state.survey_id else ""
+        """Thanks for an answer just kept, and its receipt, for whoever gave the first answer with this very form, and nobody else: an
+        officer who entered it, or whoever came by another door since, could erase it. It never shows what was answered. ``more``: another
+        questionnaire, and how long it is."""
+        mine = not (state.again or state.resumed or state.helper)
+        receipt = receipts.shown(self._receipt_for(state.nonce)) if mine else ""
         onward = {"address": f"/{code}/next?f={more[0]}", "n": more[1]} if more else None
         turned = self.pages.turned(f"/{code}/thanks?{state.mark}f={sealed}&")
         carried = self.carried(lang, "kiosk.js" if state.mode == "kiosk" else "")
@@ -151,7 +153,7 @@ class Showing:
             "thanks.html",
             lang,
             **carried,
-            shown=_millis(state.shown_at),
+            shown=_millis(state.real_at or state.shown_at),
             code=code,
             state=state,
             receipt=receipt,
@@ -214,6 +216,10 @@ class Showing:
         ``over`` where there is no link; ``device``: on a survey device.
         """
         return self._message(Message("expired", until=expires_at, desk=desk, said=said, device=device), lang, 410)
+
+    def erased(self, lang: str, *, device: bool = False) -> Response:
+        """The answer was erased at the person's wish: nothing is asked any more, and nothing taken."""
+        return self._message(Message("erased", device=device), lang, 410)
 
     def unknown(self, lang: str) -> Response:
         """No slot has this code, or it is no code: one answer."""

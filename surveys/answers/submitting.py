@@ -67,7 +67,7 @@ class Submitting:
         self, state: FormState, answers: Mapping[str, Answer], act: Act, finished: bool, signs: Sequence[str], at: datetime
     ) -> SurveyAnswered:
         return SurveyAnswered(
-            event_id=identity(state.survey_id or state.slip, state.nonce, state.page, answers, act, finished),
+            event_id=identity(state.survey_id or state.slip, state.nonce, state.page, answers, act, finished, state.act),
             registry_id=self._registry_id,
             survey_id=state.survey_id,
             questionnaire=state.questionnaire,
@@ -87,8 +87,12 @@ class Submitting:
         )
 
 
-def identity(survey_id: str, nonce: str, page: int, answers: Mapping[str, Answer], act: Act = "page", finished: bool = False) -> str:
-    """Content plus the act: the same form sent again with the same answers is the same fact."""
+def identity(
+    survey_id: str, nonce: str, page: int, answers: Mapping[str, Answer], act: Act = "page", finished: bool = False, shown: str = ""
+) -> str:
+    """Content plus the act: the same shown page sent again with the same answers is the same fact. ``shown``: name of the showing,
+    where pages are shown more than once, so that choosing one, another and the first again are three facts."""
     parts: list[object] = [survey_id, nonce, page, dict(answers)]
     parts += [act, finished] if act != "page" or finished else []
+    parts += [{"shown": shown}] if shown else []
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

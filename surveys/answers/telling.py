@@ -73,6 +73,7 @@ def told(message: Message, lang: str, words: Mapping[str, Any], errors: Mapping[
         "stopped": ("done_title", ["under_way" if message.under_way else "done", "old"]),
         "started": ("done_title", ["done", "old"]),
         "unknown": ("title", ["text", "next"]),
+        "erased": ("title", ["text", "next"]),
     }
     title, lines = names.get(message.kind, ("title", ["text"]))
     return Said(said[title], [escape(said[line]).format(**filled) for line in lines], _link(message, said, lang))

@@ -75,6 +75,7 @@ class Kiosk:
         clock: Clock,
         monotonic: Callable[[], float],
         new_secret: Callable[[], str],
+        real_now: Callable[[], datetime],
     ) -> None:
         self._devices = devices
         self._asking = asking
@@ -85,6 +86,7 @@ class Kiosk:
         self._codes = codes
         self._clock = clock
         self._new_secret = new_secret
+        self._real_now = real_now
         self._opened = Buckets(OPENED, PERIOD_S, monotonic)
         self._wrong = Buckets(WRONG, PERIOD_S, monotonic)
 
@@ -172,7 +174,7 @@ class Kiosk:
         if slot is None:
             self._wrong.of(device.id).take()
             return self._back(request, by, by)
-        if slot.answered or self._keeper.kept_lately(slot.survey_id):
+        if slot.answered or slot.erased or self._keeper.kept_lately(slot.survey_id):
             return self._back(request, by, "answered")
         if slot.expires_at is not None and self._clock.now() >= slot.expires_at:
             return self._back(request, by, "late")
@@ -232,4 +234,5 @@ class Kiosk:
         return self._showing.pages.respond("kiosk.html", lang, status, **said, turned=self._showing.pages.turned(address))
 
     def _now(self) -> int:
-        return int(1000 * self._clock.now().timestamp())
+        """Of real time: the installation's clock may stand still from one person to the next."""
+        return int(1000 * self._real_now().timestamp())

@@ -91,7 +91,7 @@ def quotable(open_: Sequence[Open]) -> list[str]:
 
 
 class Replying:
-    """``words``: language → what pages and messages say; ``receipt_for``: survey_id → the code of its receipt.
+    """``words``: language → what pages and messages say; ``receipt_for``: nonce → the code of its receipt.
 
     Raises Invalid when the questionnaire asks nothing that can be answered by one figure.
     """
@@ -148,7 +148,7 @@ class Replying:
             slot = next(slot for slot, own in open_ if found.code in own)
             nonce = self._new_nonce()
             tx.bind_note(SEEN, ref, {"survey": slot.survey_id, "score": found.score, "nonce": nonce})
-            return self._answered(slot, back), self._fact(slot, found.score, nonce, now)
+            return self._answered(slot, nonce, back), self._fact(slot, found.score, nonce, now)
         if isinstance(found, AskBack) and back is not None and self._asks_first(tx, open_, now):
             return Heard("asked_back", self._question(open_)), None
         return Heard("not_understood"), None
@@ -160,7 +160,7 @@ class Replying:
         slot = tx.slot_by_survey(bound["survey"]) if bound else None
         if slot is None:
             return Heard("repeated"), None
-        return self._answered(slot, back), self._fact(slot, bound["score"], bound["nonce"], now)
+        return self._answered(slot, bound["nonce"], back), self._fact(slot, bound["score"], bound["nonce"], now)
 
     def _open(self, tx: Transaction, message: Said, now: datetime) -> list[Open]:
         """Without those that this process knows to be answered: the ledger knows only once they are counted."""
@@ -193,8 +193,8 @@ class Replying:
 
     # --- what is said
 
-    def _answered(self, slot: SlotForAnswer, back: Back | None) -> Heard:
-        receipt = receipts.shown(self._receipt_for(slot.survey_id))
+    def _answered(self, slot: SlotForAnswer, nonce: str, back: Back | None) -> Heard:
+        receipt = receipts.shown(self._receipt_for(nonce))
         return Heard("answered", self._say(slot, "thanks", receipt=receipt) if back is not None and back.thanks else "")
 
     def _question(self, open_: Sequence[Open]) -> str:

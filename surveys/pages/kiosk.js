@@ -5,15 +5,18 @@
   const reset = () => location.replace(home); // in place of this page, so that "back" does not lead to it
   let last = Date.now();
 
-  // The first screen notes when it was shown, by the site's clock; forms begun before that are of somebody else.
-  const mine = () => {
-    const { now, shown } = main.dataset;
-    if (now) sessionStorage.since = now;
-    if (shown && Number(shown) < Number(sessionStorage.since || 0)) reset();
-  };
-  mine();
+  // The first screen notes when it was shown, in the site's real time; forms begun before that are of somebody else. Whoever goes back,
+  // or forward, finds the first screen: nobody can tell whose page it was. A page that is left hides at once, so that none is seen again.
+  const { now, shown } = main.dataset;
+  if (now) sessionStorage.since = now;
+  const [came] = performance.getEntriesByType("navigation");
+  if (shown && Number(shown) < Number(sessionStorage.since || 0)) reset();
+  else if (!now && came && came.type === "back_forward") reset();
+  addEventListener("pagehide", () => {
+    main.hidden = true;
+  });
   addEventListener("pageshow", event => {
-    if (event.persisted) mine();
+    if (event.persisted) reset();
   });
   for (const link of document.querySelectorAll(`a[href^="${home}"]`))
     link.addEventListener("click", event => {

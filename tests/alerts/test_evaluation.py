@@ -160,6 +160,7 @@ def test_ours_is_the_default_and_says_what_it_raised(files: Path) -> None:
     assert below["precision"] > 0.7
 
 
+@pytest.mark.thorough
 def test_a_file_says_the_same_as_the_province_it_was_made_from(files: Path, answers: list[made.Answer]) -> None:
     done = evaluated(files, "--detector", "published", "--out", str(files / "published.csv"), "--json")
     (published,) = json.loads(done.stdout)["detectors"]
@@ -190,6 +191,7 @@ def test_land_is_not_held_against_a_unit_by_the_field_reference() -> None:
     assert run(BELOW, field, 0.90) != run(BELOW, flat, 0.90)
 
 
+@pytest.mark.thorough
 def test_tables_for_people_name_every_detector(tmp_path: Path) -> None:
     assert hailong("generate", "--seed", "3", "--units", "20", "--years", "1", "--out", str(tmp_path)).exit_code == 0
     done = evaluated(tmp_path, "--detector", "all", "--matched", "--out", str(tmp_path / "raises.csv"))

@@ -1,6 +1,6 @@
 """Every page and state of the officers' site in a real Chromium: axe-core, nothing sideways, targets, keyboard.
 
-Vietnamese in daylight belongs to every run; English, the dark and the whole keyboard walk are ``--thorough``.
+Two walks in Vietnamese and daylight belong to every run; the others, English, the dark and the whole keyboard walk are ``--thorough``.
 """
 
 from __future__ import annotations
@@ -349,7 +349,11 @@ def inspect(officer: Officer, name: str, *, dark: bool = False) -> None:
     [("vi", False), *(pytest.param(*one, marks=pytest.mark.thorough) for one in (("en", False), ("vi", True), ("en", True)))],
     ids=lambda value: value if isinstance(value, str) else "dark" if value else "light",
 )
-@every_walk
+@pytest.mark.parametrize(
+    "walk",
+    [walk if walk in (figures, calling) else pytest.param(walk, marks=pytest.mark.thorough) for walk in WALKS],
+    ids=lambda walk: walk.__name__,
+)
 def test_pages_can_be_used_by_everybody(
     browser: Browser, bureau: Bureau, server: tuple[Changing, str], shots: Path | None, walk: Walk, lang: str, dark: bool
 ) -> None:

@@ -23,7 +23,13 @@ MOST_BYTES: Final = 30_000
 MOST_REQUESTS: Final = 4
 
 both_languages = pytest.mark.parametrize("lang", LANGUAGES)
-both_ways = pytest.mark.parametrize("js", [True, False], ids=["js", "nojs"])
+in_turn = pytest.mark.parametrize(
+    ("lang", "js"),
+    [("vi", True), ("en", False), *(pytest.param(*one, marks=pytest.mark.thorough) for one in (("vi", False), ("en", True)))],
+    ids=["vi-js", "en-nojs", "vi-nojs", "en-js"],
+)
+"""Each language and each way once; every language in every way in --thorough."""
+both_ways = pytest.mark.parametrize("js", [pytest.param(True, marks=pytest.mark.thorough), False], ids=["js", "nojs"])
 everybody = pytest.mark.parametrize(("lang", "js"), [("vi", True), ("en", False)], ids=["vi-js", "en-nojs"])
 looked_at = pytest.mark.parametrize(
     ("lang", "js"), [("vi", True), pytest.param("en", False, marks=pytest.mark.thorough)], ids=["vi-js", "en-nojs"]
@@ -51,8 +57,7 @@ def told(site: Office, slip: Slip) -> list[dict[str, Any]]:
 # --- the whole way
 
 
-@both_languages
-@both_ways
+@in_turn
 def test_satisfied_and_stopping_there(visit: Visit, site: Office, words: Words, asked: Words, lang: str, js: bool) -> None:
     slip, said = site.slip(), words[lang]
     citizen = visit(lang=lang, js=js, touch=True)
@@ -140,8 +145,7 @@ def test_every_state_can_be_seen_read_and_reached(visit: Visit, site: Office, wo
     look(citizen, "thanks")
 
 
-@both_languages
-@both_ways
+@in_turn
 def test_by_keyboard_alone(visit: Visit, site: Office, words: Words, asked: Words, lang: str, js: bool) -> None:
     slip, said = site.slip(), words[lang]
     citizen = visit(lang=lang, js=js, screen=DESKTOP)

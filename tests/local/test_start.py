@@ -98,6 +98,7 @@ def test_the_first_start_makes_the_environment_and_the_second_finds_it(house: Ho
     assert house.start().stderr == ""
 
 
+@pytest.mark.thorough
 def test_an_environment_for_development_will_do_and_a_half_made_one_is_made_anew(house: House, python: Put) -> None:
     python("python3")
     assert house.start().returncode == 0
@@ -114,6 +115,7 @@ def test_an_environment_for_development_will_do_and_a_half_made_one_is_made_anew
     assert not (venv / "rubbish").exists()
 
 
+@pytest.mark.thorough
 def test_two_first_starts_at_once_make_one_environment(house: House, python: Put) -> None:
     python("python3")
     env = {"PATH": str(house.path), "HOME": str(house.root), "PIP_NO_INDEX": "1"}
@@ -156,6 +158,7 @@ def test_a_python_without_its_venv_module(house: House) -> None:
     assert not (house.root / ".venv").exists()
 
 
+@pytest.mark.thorough
 def test_no_network_and_not_set_up(house: House, python: Put) -> None:
     python("python3")
     (house.root / "requirements.lock").write_text(f"unheard-of-package==1.0 --hash=sha256:{'0' * 64}\n")
@@ -168,6 +171,7 @@ def test_no_network_and_not_set_up(house: House, python: Put) -> None:
     assert house.start().returncode == 0, "begins anew"
 
 
+@pytest.mark.thorough
 def test_a_lock_that_cannot_be_installed_leaves_an_environment_that_stood(house: House, python: Put) -> None:
     python("python3")
     assert house.start().returncode == 0

@@ -212,7 +212,7 @@ async def test_a_reply_is_the_answer_of_the_slot_away_from_the_desk(here: Room) 
     assert (fact.survey_id, fact.answers, fact.act, fact.page) == (survey, {"Q0": 4}, "page", 1)
     assert (fact.mode, fact.form, fact.place, fact.language, fact.finished) == ("sms", "short", "away", "vi", False)
     assert (fact.questionnaire, fact.about.receiving_unit, fact.answered_at) == ("ttp-core", "X1", NOW)
-    assert text == f"HCC HOABINH: Cam on Ong/Ba. Cau tra loi da duoc luu. Ma bien nhan: {receipts.shown(receipts.receipt(KEY, survey))}"
+    assert text == f"HCC HOABINH: Cam on Ong/Ba. Cau tra loi da duoc luu. Ma bien nhan: {receipts.shown(receipts.receipt(KEY, fact.nonce))}"
 
 
 async def test_a_reply_to_the_reminder_is_one_to_the_same_survey(here: Room) -> None:

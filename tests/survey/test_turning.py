@@ -192,3 +192,23 @@ async def test_it_can_be_turned_for_half_an_hour_and_only_at_its_own_page(site: 
     assert page_of(await site.http.get(address)) == "verify-ask"
     told = await site.http.get("/told?m=x&lang=en")
     assert (told.status_code, told.headers["location"]) == (303, "/?lang=en")
+
+
+RECEIPT = r'<b class="code">([^<]+)<'
+
+
+async def test_the_receipt_is_for_whoever_gave_the_first_answer_with_that_form(site: Site) -> None:
+    """Else a desk with the dossier's code could erase what it does not like."""
+
+    async def first(form: httpx.Response) -> str:
+        page = await site.http.get(html.unescape(re.findall(r'rel="next" href="([^"]+)"', form.text)[0]))
+        sent = await site.http.post(f"/{CODE}", data={"form": sealed_in(page), "Q0": "1", "finish": "1"})
+        return (await site.http.get(sent.headers["location"])).text
+
+    one, other = await site.http.get(f"/{CODE}{VI}"), await site.http.get(f"/{CODE}{VI}")
+    mine, theirs = re.findall(RECEIPT, await first(one)), re.findall(RECEIPT, await first(other))
+    assert len(mine) == len(theirs) == 1
+    assert mine != theirs, "a form opened before and sent later has no hold on the first answer"
+    again = await site.http.get(f"/{CODE}?again=1&lang=vi")
+    sent = await site.http.post(f"/{CODE}", data={"form": sealed_in(again), "Q0": "5", "finish": "1"})
+    assert re.findall(RECEIPT, (await site.http.get(sent.headers["location"])).text) == []

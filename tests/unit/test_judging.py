@@ -270,7 +270,7 @@ def test_a_replay_gives_the_same_facts_and_the_same_state(records: list[SurveyCo
     assert one.dump() == two.dump()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.floats(0, 1))
 def test_restored_anywhere_it_goes_on_as_if_never_stopped(records: list[SurveyCounted], where: float) -> None:
     cut = int(where * len(records))

@@ -145,8 +145,9 @@ def test_rows_keep_to_the_period_and_add_up_to_the_total() -> None:
 
 
 def test_under_the_limit_nothing_that_counts_answers_is_in_the_row() -> None:
-    shown, _ = rows(_figures({("A", "2026-01"): Counts((0, 0, 0, 0, 9), ended=40, asked=30, reached=20)}), Filters(), UNITS)
+    shown, _ = rows(_figures({("A", "2026-01"): Counts((0, 0, 0, 0, 9), ended=40, asked=30, reached=20, held=2)}), Filters(), UNITS)
     row = shown[0]
+    assert row.held == 2, "every figure says how many are held"
     assert row.suppressed
     assert (row.n, row.satisfied, row.answered, row.scores, row.rate, row.low, row.high) == (None,) * 7
     assert (row.ended, row.asked, row.reached) == (40, 30, 20)
