@@ -1,4 +1,4 @@
-"""Slips, stickers and posters as PDF: pages are typst templates in ``slip_pages``, which say what stands on them.
+"""Slips, stickers and posters as PDF: pages are typst templates in ``slip_pages``, which say what stands on them. Binding a slip by hand.
 
 The codes go from here onto paper and nowhere else. A file names neither a path nor a user, and is the same for the same codes and day.
 """
@@ -17,6 +17,10 @@ import segno
 import typst
 
 from hailong.domain import slips
+from hailong.ports import Permanent, Publisher, Retryable
+from ops.keyboard import at_the_keyboard
+from sinks.ledger import Ledger
+from sinks.ledger.slips import Binding
 from surveys.wording import Office
 from web.pages import DEFAULT
 
@@ -110,3 +114,23 @@ def square(address: str) -> str:
     out = io.BytesIO()
     segno.make(address, error="m", micro=False).save(out, kind="svg", border=0, xmldecl=False, omitsize=True, nl=False)
     return out.getvalue().decode()
+
+
+def bound(ledger: Ledger, publisher: Publisher, code: str, dossier_ref: str, now: datetime) -> tuple[Binding, str | None]:
+    """Bind a slip; what came in by it is in the log before this returns, so that no later answer of the dossier overtakes it.
+
+    What became of it, and why the log did not take that: then it stays in the outbox of ``ledger``, which the timer empties once this
+    process is gone. Raises Invalid as ``bind_slip`` does, Retryable when the ledger is away.
+    """
+    with ledger.begin() as tx:
+        became = tx.bind_slip(code, dossier_ref, now)
+        if became == "bound":
+            tx.audited(at_the_keyboard(), "slip_bound", f"dossier:{dossier_ref}", {"door": "command"})
+    if not tx.written:
+        return became, None
+    try:
+        publisher.publish([row.record for row in tx.written])
+    except (Retryable, Permanent) as e:
+        return became, e.reason
+    ledger.published([row.id for row in tx.written])
+    return became, None

@@ -201,6 +201,8 @@ class SlotForAnswer:
     """Questions answered since, as ``questionnaire:question``."""
     finished: tuple[str, ...] = ()
     """Questionnaires the person is done with."""
+    erased: bool = False
+    """Whether whoever has the receipt had the answer erased, or asked for it: it stays ``answered``, and nothing more is taken."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final, cast, get_args
 
@@ -173,24 +173,26 @@ def bind(
     with wired(ctx, data) as w:
         ledger = w.ledger("cli")
         ref = _dossier(w, ledger, clean(_asked() if dossier == "-" else dossier), source)
-        became = _bound(ledger, code, ref, w.clock.now())
+        became, kept_back = _bound(w, ledger, code, ref)
     if became in _BIND:
         raise Refusal(_BIND[became])
+    if kept_back is not None:
+        say(
+            f"Note: answers came in by this slip, and the log did not take them: {kept_back.rstrip('.')}. They are kept, and the timer "
+            "passes them on once the log is back; `hailong status` tells whether both run."
+        )
     if as_json:
         print_json({"binding": became})
     else:
         say("The slip leads to the dossier." if became == "bound" else "The slip leads to this dossier already.")
 
 
-def _bound(ledger: Ledger, code: str, ref: str, now: datetime) -> Binding:
-    try:
-        with ledger.begin() as tx:
-            became = tx.bind_slip(code, ref, now)
-            if became == "bound":
-                tx.audited(at_the_keyboard(), "slip_bound", f"dossier:{ref}", {"door": "command"})
-    except Invalid as e:
-        raise Refusal(f"{e.detail}. Take another dossier's code; this slip is still free.") from e
-    return became
+def _bound(w: Wiring, ledger: Ledger, code: str, ref: str) -> tuple[Binding, str | None]:
+    with closing(w.publisher("slips")) as publisher:
+        try:
+            return paper.bound(ledger, publisher, code, ref, w.clock.now())
+        except Invalid as e:
+            raise Refusal(f"{e.detail}. Take another dossier's code; this slip is still free.") from e
 
 
 def _asked() -> str:

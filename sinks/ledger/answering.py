@@ -53,12 +53,14 @@ class Answering(Entering):
         """What one submission adds to the counted answers: nothing for an echo, a repeated click, or an answer that was erased.
 
         The first Q0 of a slot is its answer, or held where a door or the ledger saw a sign of pressure. Another Q0 is a retraction
-        (reason ``changed``) and an answer with the next revision, which figures report apart. Other questions are a detail.
+        (reason ``changed``) and an answer with the next revision, which figures report apart, both in the mode and place of the first
+        one; ``control`` of the new answer says by which it came. Other questions are a detail.
         """
         last = self.position("counted")
         if self._is_echo(fact.event_id):
             return []
-        before = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == fact.survey_id)).first()
+        # Locked: whoever asks for erasure meanwhile waits, and finds what is kept beside the answer here.
+        before = self.conn.execute(self.locked(sa.select(t.answers).where(t.answers.c.survey_id == fact.survey_id))).first()
         if before is not None and before.erased_at is not None:
             return self._write([], fact.event_id, now)
         line = _Line(self, fact, now, last)
@@ -89,14 +91,23 @@ class Answering(Entering):
             row |= {"receipt_hash": self.tools.receipt_hash(fact.nonce), "held": sign}
             row["fact"] = msgspec.json.encode(fact).decode() if sign else None
             self.insert_new(t.answers, [row])
-        elif before.score != score and before.held and before.judged != "released":
-            line.add("held", score=score, revision=before.revision + 1, answers={CORE: score}, reason=before.held)
-            self.conn.execute(sa.update(t.answers).where(mine).values(revision=before.revision + 1))
         elif before.score != score:
-            line.add("retraction", score=before.score, revision=before.revision, reason="changed")
-            line.add("answer", score=score, revision=before.revision + 1, answers={CORE: score})
-            self.conn.execute(sa.update(t.answers).where(mine).values(revision=before.revision + 1, score=score))
+            self._change_core(line, before, score)
         return self.conn.execute(sa.select(t.answers).where(mine)).one()
+
+    def _change_core(self, line: _Line, before: Any, score: int | None) -> None:
+        """Counted where the first one was, so that its erasure takes back the changes where they were counted."""
+        first = {"mode": before.mode, "place": place_of(before.mode)}
+        changed = {"score": score, "revision": before.revision + 1, "answers": {CORE: score}}
+        changed |= {"control": {"mode": line.fact.mode, "place": line.fact.place}}
+        values = {"revision": before.revision + 1}
+        if _waits(before):
+            line.add("held", reason=before.held, **first, **changed)
+        else:
+            line.add("retraction", score=before.score, revision=before.revision, reason="changed", **first)
+            line.add("answer", **first, **changed)
+            values["score"] = score
+        self.conn.execute(sa.update(t.answers).where(t.answers.c.survey_id == before.survey_id).values(**values))
 
     def _count_rest(self, line: _Line, before: Any, rest: dict[str, Any]) -> None:
         """The first answer to each question is its answer (revision 0), as with Q0; another one is reported apart (revision 1). What is
@@ -104,12 +115,11 @@ class Answering(Entering):
         done = json.loads(before.done) if before is not None else []
         again = {q: v for q, v in rest.items() if f"{line.fact.questionnaire}:{q}" in done}
         first = {q: v for q, v in rest.items() if q not in again}
-        if before is not None and before.held and before.judged != "released":
-            if before.fact is not None:
-                held = msgspec.json.decode(before.fact, type=SurveyAnswered)
-                held = msgspec.structs.replace(held, answers={**first, **held.answers})
-                mine = t.answers.c.survey_id == line.fact.survey_id
-                self.conn.execute(sa.update(t.answers).where(mine).values(fact=msgspec.json.encode(held).decode()))
+        if before is not None and _waits(before):
+            held = msgspec.json.decode(before.fact, type=SurveyAnswered)
+            held = msgspec.structs.replace(held, answers={**first, **held.answers})
+            mine = t.answers.c.survey_id == line.fact.survey_id
+            self.conn.execute(sa.update(t.answers).where(mine).values(fact=msgspec.json.encode(held).decode()))
             return
         for revision, answers in enumerate((first, again)):
             if answers:
@@ -167,7 +177,7 @@ class Answering(Entering):
             revision=row.revision, place=place_of(row.mode), control={"counted_on": counted},
             about=msgspec.json.decode(row.about, type=About),
         )  # fmt: skip
-        if row.held and row.judged != "released":
+        if _waits(row):
             waits = row.judged != "confirmed"
             withdrawn = msgspec.structs.replace(fact, kind="disposition", reason="withdrawn", score=None, revision=0, control={})
             self._write([withdrawn] if waits else [], f"erase:{survey_id}", now)
@@ -177,7 +187,7 @@ class Answering(Entering):
         self.conn.execute(gone.values(score=None, first_score=None, done="[]", finished="[]", fact=None))
 
     def _release(self, survey_id: str, now: datetime) -> None:
-        """A held answer that a person let go is counted now."""
+        """A held answer that a person let go is counted now. Its changes while it was held never were: they are counted from here on."""
         mine = t.answers.c.survey_id == survey_id
         row = self.conn.execute(sa.select(t.answers).where(mine)).first()
         if row is None or row.fact is None or row.judged != "released" or self._is_echo(f"release:{survey_id}"):
@@ -187,7 +197,7 @@ class Answering(Entering):
         if rest := {q: v for q, v in line.fact.answers.items() if q != CORE}:
             line.add("detail", answers=rest)
         self._write(line.out, f"release:{survey_id}", now)
-        self.conn.execute(sa.update(t.answers).where(mine).values(fact=None, seq=first.seq, counted_at=first.counted_at))
+        self.conn.execute(sa.update(t.answers).where(mine).values(fact=None, revision=0, seq=first.seq, counted_at=first.counted_at))
 
     def _confirm(self, survey_id: str, now: datetime) -> None:
         """A held answer that a person found to be none: it is never counted, and figures hold it no more."""
@@ -218,6 +228,11 @@ class Answering(Entering):
         return self._write([self.next_record(kind, now, last, control=control)], caused_by, now)
 
 
+def _waits(row: Any) -> bool:
+    """Whether an answer is held, and its release, also one that was judged already, is not written yet."""
+    return row.held is not None and row.fact is not None
+
+
 class _Line:
     """What one submission adds, in order."""
 
@@ -227,11 +242,11 @@ class _Line:
         self._tx, self._now, self._last = tx, now, last
 
     def add(self, kind: CountedKind, **fields: Any) -> SurveyCounted:
-        """The next record about this submission."""
+        """The next record about this submission; ``fields`` before what it says itself."""
         f = self.fact
         last = (self.out[-1].seq, self.out[-1].counted_at) if self.out else self._last
         said = {"survey_id": f.survey_id, "questionnaire": f.questionnaire, "questionnaire_version": f.questionnaire_version}
         said |= {"mode": f.mode, "place": f.place, "language": f.language, "about": f.about}
-        one = self._tx.next_record(kind, self._now, last, **said, **fields)
+        one = self._tx.next_record(kind, self._now, last, **(said | fields))
         self.out.append(one)
         return one

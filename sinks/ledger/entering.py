@@ -96,6 +96,7 @@ class Entering(Base):
             answered_at=given.counted_at if given is not None else None,
             done=tuple(json.loads(given.done)) if given is not None else (),
             finished=tuple(json.loads(given.finished)) if given is not None else (),
+            erased=given is not None and given.erased_at is not None,
         )
 
     def unit_name(self, code: str) -> str | None:
@@ -150,12 +151,22 @@ class Entering(Base):
     # --- beside an answer
 
     def keep_comment(self, survey_id: str, question: str, about: About, text: str, masked: int, day: date) -> None:
-        """Own words about a slot; later ones replace the ones before. ``text``: with what named anybody masked already."""
+        """Own words about a slot; later ones replace the ones before, and none are kept of an answer that was erased or is going to be.
+
+        ``text``: with what named anybody masked already.
+        """
+        if self._is_erased(survey_id):
+            return
         row: dict[str, Any] = {"survey_id": survey_id, "question": question, "about": msgspec.json.encode(about).decode(), "text": text}
         row |= {"masked": masked, "day": day}
         if not self.insert_new(t.comments, [row]):
             mine = sa.and_(t.comments.c.survey_id == survey_id, t.comments.c.question == question)
             self.conn.execute(sa.update(t.comments).where(mine).values(text=text, masked=masked, day=day))
+
+    def _is_erased(self, survey_id: str) -> bool:
+        """Whether erasure was asked; whoever asks for it meanwhile waits, and finds what this transaction keeps."""
+        given = sa.select(t.answers.c.erased_at).where(t.answers.c.survey_id == survey_id)
+        return self.conn.execute(self.locked(given)).scalar() is not None
 
     def keep_feedback(self, unit: str | None, text: str, masked: int, day: date) -> None:
         """Own words of somebody without a code. The same words about the same place, today or the day before, are kept once: nothing is
@@ -176,14 +187,16 @@ class Entering(Base):
         return ReceiptState(row.survey_id, state, row.counted_at)  # type: ignore[arg-type]
 
     def ask_erasure(self, receipt_hash: str, now: datetime) -> bool:
-        """Whoever holds the receipt wants the answer gone: words at once, the rest by the count role; False for an unknown one."""
+        """Whoever holds the receipt wants the answer gone: False for an unknown one. Own words and the wish to be called back go at once,
+        the rest by the count role; asked again, what came in between goes too."""
         row = self.conn.execute(self.locked(sa.select(t.answers).where(t.answers.c.receipt_hash == receipt_hash))).first()
         if row is None:
             return False
         if row.erased_at is None:
             self.conn.execute(sa.update(t.answers).where(t.answers.c.survey_id == row.survey_id).values(erased_at=now))
-            self.conn.execute(sa.delete(t.comments).where(t.comments.c.survey_id == row.survey_id))
             self.schedule("erase_answer", row.survey_id, now)
+        for beside in (t.comments, t.callbacks):
+            self.conn.execute(sa.delete(beside).where(beside.c.survey_id == row.survey_id))
         return True
 
     # --- you said, we did

@@ -16,7 +16,7 @@ from hailong.domain import links
 from hailong.domain.doors import RESUME
 from hailong.domain.questionnaire import Given, Page, Questionnaire, validate
 from hailong.ports import Clock, Invalid, Retryable, SlotForAnswer
-from surveys.answers.form_state import THANKS, WHO, FormState, Sealer
+from surveys.answers.form_state import DEVICE, THANKS, WHO, FormState, Sealer
 from surveys.answers.keeping import Keeper
 from surveys.answers.pressure import Pressure
 from surveys.answers.showing import AGAIN, KIOSK, KIOSK_SLOW_S, WRONG, Showing, on_device
@@ -127,7 +127,7 @@ class Asking:
             desk=slot.desk,
             ended_on=slot.ended_on,
             shown_at=self._clock.now(),
-            real_at=self._real_now(),
+            real_at=self._real_now() if more.get("mode") == DEVICE else None,
             **more,  # type: ignore[arg-type]
         )
 
@@ -316,7 +316,7 @@ class Asking:
     def _state(self, request: Request, sealed: str) -> tuple[str, FormState]:
         """The code of the address, or ``INSIDE``, and the state sealed for it. Raises Invalid."""
         written, state = request.path_params["code"], self._sealer.open(sealed)
-        if state.real_at is None and state.mode != "kiosk":  # an officer began it for somebody
+        if state.real_at is None and state.mode != DEVICE:  # it begins where it is first shown
             state = msgspec.structs.replace(state, real_at=self._real_now())
         code = links.parse(written)
         if written == INSIDE and not state.code_hash:

@@ -59,7 +59,7 @@ class FormState(msgspec.Struct, frozen=True, array_like=True):
     resumed: bool = False
     """It goes on where another form stopped: the receipt is that one's."""
     real_at: datetime | None = None
-    """When it was begun, on a survey device when this page was first shown, in real time: the installation's clock may stand still."""
+    """When its first page was shown, on a survey device this one, in real time: the installation's clock may stand still."""
     act: str = ""
     """Random name of this showing of the page: sent twice it is one act, shown again and sent again it is another."""
 

@@ -5,8 +5,8 @@
   const reset = () => location.replace(home); // in place of this page, so that "back" does not lead to it
   let last = Date.now();
 
-  // The first screen notes when it was shown, in the site's real time; forms begun before that are of somebody else. Whoever goes back,
-  // or forward, finds the first screen: nobody can tell whose page it was. A page that is left hides at once, so that none is seen again.
+  // The first screen notes when it was shown, in real time; forms begun before that are of somebody else.
+  // Going back or forward shows the first screen, and a page that is left hides at once.
   const { now, shown } = main.dataset;
   if (now) sessionStorage.since = now;
   const [came] = performance.getEntriesByType("navigation");

@@ -142,6 +142,122 @@ def test_the_receipt_proves_and_erases_and_the_erased_stay_erased(ledger: Ledger
     assert count(ledger, answered("s1", 5, "n3")) == []
 
 
+def test_a_change_is_counted_where_the_first_answer_was_and_says_by_which_door_it_came(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 2, mode="kiosk", place="desk"))
+    back, changed = count(ledger, answered("s1", 4, "n2", mode="link", place="away"))
+    assert (back.kind, back.mode, back.place, back.score, back.control) == ("retraction", "kiosk", "desk", 2, {})
+    assert (changed.kind, changed.mode, changed.place, changed.revision) == ("answer", "kiosk", "desk", 1)
+    assert changed.control == {"mode": "link", "place": "away"}
+    back, changed = count(ledger, answered("s1", 5, "n3", mode="sms", place="away"))
+    assert (back.mode, back.place, back.score, back.revision) == ("kiosk", "desk", 4, 1)
+    assert (changed.mode, changed.control["mode"], changed.revision) == ("kiosk", "sms", 2)
+    erase(ledger, "n")
+    told = counted(ledger)
+    assert (told[-1].reason, told[-1].mode, told[-1].place) == ("erased", "kiosk", "desk")
+    assert left(told) == {("kiosk", "desk"): [0, 0]}
+
+
+def test_changes_of_a_held_answer_are_not_taken_back_since_they_were_never_counted(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 5, signs=["burst"]))
+    (kept,) = count(ledger, answered("s1", 1, "n2", mode="sms"))
+    assert (kept.kind, kept.mode, kept.control) == ("held", "link", {"mode": "sms", "place": "away"})
+    judged(ledger, "s1", "released")
+    (kept,) = count(ledger, answered("s1", 3, "n3"))
+    assert (kept.kind, kept.revision) == ("held", 2), "judged, and its release is not written yet"
+    with ledger.begin() as tx:
+        tx.carry_out(LATER, 10)
+    assert left(counted(ledger)) == {("link", "away"): [1, 0]}
+    count(ledger, answered("s1", 4, "n4"))
+    assert left(counted(ledger)) == {("link", "away"): [1, 1]}
+    erase(ledger, "n")
+    assert left(counted(ledger)) == {("link", "away"): [0, 0]}
+
+
+def test_what_was_judged_and_erased_before_it_was_let_go_leaves_nothing(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 5, signs=["burst"]))
+    with ledger.begin() as tx:
+        assert tx.ask_erasure(tx.tools.receipt_hash("n"), LATER)
+    judged(ledger, "s1", "released")
+    with ledger.begin() as tx:
+        assert tx.carry_out(LATER, 10) == 2
+    assert [(f.kind, f.reason) for f in counted(ledger)] == [("held", "burst"), ("disposition", "withdrawn")]
+
+
+def erase(ledger: Ledger, nonce: str) -> None:
+    """As whoever has the receipt of a form does, and the count role after them."""
+    with ledger.begin() as tx:
+        assert tx.ask_erasure(tx.tools.receipt_hash(nonce), LATER)
+    with ledger.begin() as tx:
+        assert tx.carry_out(LATER, 10) == 1
+
+
+def left(told: list[Any]) -> dict[tuple[str, str], list[int]]:
+    """(mode, place) → answers and changes, as figures sum them."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for f in told:
+        erased = f.kind == "retraction" and f.reason == "erased"
+        if erased or f.kind == "answer":
+            one = sums.setdefault((f.mode, f.place), [0, 0])
+            one[0] += -1 if erased else f.revision == 0
+            one[1] += -f.revision if erased else f.revision > 0
+    return sums
+
+
+def test_nothing_is_kept_beside_an_answer_that_was_erased(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 2), answered("s2", 2, "m"))
+    words = (answered("s1", 2).about, "lâu", 0, NOON.date())
+    with ledger.begin() as tx:
+        tx.keep_comment("s2", "Q8", *words)
+        assert tx.ask_erasure(tx.tools.receipt_hash("n"), LATER)
+        tx.keep_comment("s1", "Q8", *words)
+        tx.conn.execute(
+            sa.insert(schema.comments), {"survey_id": "s1", "question": "Q9", "about": "{}", "text": "cũ", "masked": 0, "day": NOON.date()}
+        )
+        assert tx.ask_erasure(tx.tools.receipt_hash("n"), LATER), "again"
+    with ledger.begin() as tx:
+        tx.carry_out(LATER, 10)
+        tx.keep_comment("s1", "Q8", *words)
+        assert [row.survey_id for row in tx.conn.execute(sa.select(schema.comments))] == ["s2"]
+
+
+def test_who_had_the_answer_erased_is_called_back_no_more(ledger: Ledger) -> None:
+    take(ledger, act("d1", "+84900000001"), act("d2", "+84900000002"))
+    with ledger.begin() as tx:
+        one, other = (tx.slots_for_decision(["d1", "d2"])[ref].survey_id for ref in ("d1", "d2"))
+    for survey, nonce in ((one, "n"), (other, "m")):
+        count(ledger, answered(survey, 1, nonce), answered(survey, None, nonce, event_id=f"wish {survey}", answers={"Q9": True}, page=3))
+    with ledger.begin() as tx:
+        assert {wish.id for wish in tx.call_backs()} == {one, other}
+        assert tx.ask_erasure(tx.tools.receipt_hash("n"), LATER)
+        assert [wish.id for wish in tx.call_backs()] == [other], "at once, before the count role comes to it"
+        assert (tx.number_of(one, "an"), tx.number_of(other, "an")) == (None, "+84900000002")
+    assert count(ledger, answered(one, None, "n", event_id="wish again", answers={"Q9": True}, page=3)) == []
+    with ledger.begin() as tx:
+        assert [wish.id for wish in tx.call_backs()] == [other]
+
+
+def test_a_slot_says_that_its_answer_was_erased(ledger: Ledger) -> None:
+    take(ledger, act("d1", "+84900000001"))
+    with ledger.begin() as tx:
+        survey = tx.slots_for_decision(["d1"])["d1"].survey_id
+    assert state(ledger, survey) == (False, False)
+    count(ledger, answered(survey, 2))
+    assert state(ledger, survey) == (True, False)
+    with ledger.begin() as tx:
+        assert tx.ask_erasure(tx.tools.receipt_hash("n"), LATER)
+    assert state(ledger, survey) == (True, True), "as soon as it was asked"
+    with ledger.begin() as tx:
+        tx.carry_out(LATER, 10)
+    assert state(ledger, survey) == (True, True)
+
+
+def state(ledger: Ledger, survey: str) -> tuple[bool, bool]:
+    with ledger.begin() as tx:
+        slot = tx.slot_by_survey(survey)
+    assert slot is not None
+    return slot.answered, slot.erased
+
+
 def test_a_version_that_was_answered_stands(ledger: Ledger) -> None:
     ids, words = ("ttp-core", 1, "ids", "a" * 64), ("ttp-core", 1, "vi", "b" * 64)
     with ledger.begin() as tx:

@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import stat
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from typer.testing import CliRunner, Result
 
 from hailong.domain import slips
 from hailong.domain.units import LOCAL
-from hailong.events import BY_NAME, DossierClosed, UnitChanged
-from hailong.ports import Contact, DossierAct, Invalid
+from hailong.events import BY_NAME, DossierClosed, Record, SurveyAnswered, UnitChanged, decode
+from hailong.ports import Contact, DossierAct, Invalid, Retryable
 from hailong.settings import load
 from ops import slips as paper
 from ops.acceptance.sample import sample
@@ -356,6 +357,78 @@ def test_nothing_is_bound_to_a_dossier_that_was_erased(desk: Desk) -> None:
     with desk.ledger.begin() as tx, pytest.raises(Invalid, match="dossier: unknown"):
         tx.bind_slip(code, ref, NOW)
     assert "what named the person was erased. Take another" in desk.refused("bind", code, "A1", code=1)
+
+
+def test_what_came_in_by_the_slip_is_in_the_log_before_the_command_ends(desk: Desk, log: Log) -> None:
+    (code,) = desk.give_out(1)
+    desk.end("A1")
+    fact = came_in(desk, code)
+    told = desk.run("bind", code, "A1")
+    assert told.stderr.splitlines() == ["The slip leads to the dossier."]
+    (survey,) = [slot.survey_id for slot in desk.rows(t.slots)]
+    (passed_on,) = [decode(record.topic, record.value) for record in log.records]
+    assert isinstance(passed_on, SurveyAnswered)
+    assert (passed_on.event_id, passed_on.survey_id, passed_on.answers) == (fact.event_id, survey, fact.answers)
+    assert left_by_commands(desk) == [], "nothing for the timer"
+    assert desk.json("bind", code, "A1") == {"binding": "already"}
+    assert (len(log.records), log.open) == (1, 0)
+
+
+def test_while_the_log_is_away_what_came_in_waits_for_the_timer_and_the_command_says_so(desk: Desk, log: Log) -> None:
+    (code,) = desk.give_out(1)
+    desk.end("A1")
+    came_in(desk, code)
+    log.away = True
+    told = desk.run("bind", code, "A1", "--json")
+    assert json.loads(told.stdout) == {"binding": "bound"}
+    assert "answers came in by this slip, and the log did not take them: the broker is away. They are kept" in told.stderr
+    assert "the timer passes them on once the log is back" in told.stderr
+    assert left_by_commands(desk) == ["survey.answered.v1"]
+    assert log.open == 0
+
+
+class Log:
+    """The log at its port: acknowledged records in order; ``away`` takes it away."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.away = False
+        self.open = 0
+
+    def opened(self, _wiring: Wiring, _name: str) -> Log:
+        self.open += 1
+        return self
+
+    def publish(self, records: Sequence[Record]) -> None:
+        if self.away:
+            raise Retryable("the broker is away", 3.0)
+        self.records += records
+
+    def close(self) -> None:
+        self.open -= 1
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    made = Log()
+    monkeypatch.setattr(Wiring, "publisher", lambda wiring, name: made.opened(wiring, name))
+    return made
+
+
+def left_by_commands(desk: Desk) -> list[str]:
+    return [row.topic for row in desk.rows(t.outbox) if row.writer.startswith("cli:")]
+
+
+def came_in(desk: Desk, code: str) -> SurveyAnswered:
+    """Somebody answers by a slip that leads nowhere yet."""
+    fact = sample(BY_NAME["survey.answered.v1"], 1, NOW, full=True)
+    assert isinstance(fact, SurveyAnswered)
+    with desk.ledger.begin() as tx:
+        tx.hold_slip_page(desk.hash(code), fact, {}, NOW)
+    with desk.ledger.begin() as tx:
+        # As long as it is kept by the clock on the wall, which the command goes by.
+        tx.conn.execute(sa.update(t.slip_answers).values(keep_until=datetime(2999, 1, 1, tzinfo=LOCAL)))
+    return fact
 
 
 # --- slips list
