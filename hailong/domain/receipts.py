@@ -1,7 +1,7 @@
 """The receipt of an answer: a short code that proves it was counted and can have it erased, and tells nothing else.
 
-``HL-7KQ-2MX-9P4T``: nine signs of a keyed hash of the form that gave the first answer (44 bits) and a check, so that a sign read wrong is told at once. Whoever holds
-the key can make it again; nobody can find the slot, or what was answered, from it.
+``HL-7KQ-2MX-9P4T``: nine signs of a keyed hash of the form that gave the first answer (44 bits) and a check, so that a sign read wrong is
+told at once. Whoever holds the key can make it again; nobody can find the slot, or what was answered, from it.
 """
 
 from __future__ import annotations
