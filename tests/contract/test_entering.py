@@ -347,7 +347,8 @@ def test_words_without_a_code_stand_apart_from_answers(ledger: Ledger) -> None:
     assert (rows(ledger, t.answers), rows(ledger, t.comments)) == ([], [])
 
 
-def test_measures_are_read_newest_first_with_the_units_name_and_audited(ledger: Ledger) -> None:
+def test_measures_are_read_newest_first_with_the_units_name_and_audited(virgin: Ledger) -> None:
+    ledger = virgin
     unit = UnitChanged(event_id="u", registry_id="test", seq=1, code="X1", name="Xã 1", level="commune", valid_from=date(2025, 7, 1))
     said, did = {"vi": "chờ lâu", "en": "long waits"}, {"vi": "thêm quầy", "en": "another desk"}
     with ledger.begin() as tx:

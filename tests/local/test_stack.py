@@ -94,6 +94,7 @@ def test_a_cluster_s_id_never_reads_as_an_option(tmp_path: Path, monkeypatch: py
     assert any(tmp_path.rglob("meta.properties"))
 
 
+@pytest.mark.thorough
 def test_lag_is_what_the_group_has_not_committed_of_the_partitions_a_worker_holds(tmp_path: Path, port_base: int) -> None:
     async def run() -> None:
         async with Stack(tmp_path, port_base=port_base, parts={"kafka"}) as stack:
@@ -114,6 +115,7 @@ def test_lag_is_what_the_group_has_not_committed_of_the_partitions_a_worker_hold
     asyncio.run(run())
 
 
+@pytest.mark.thorough
 def test_time_goes_on_when_a_worker_that_was_killed_had_done_what_it_never_told(tmp_path: Path, port_base: int) -> None:
     async def run() -> None:
         async with Stack(tmp_path, port_base=port_base, parts={"kafka"}) as stack:
@@ -182,6 +184,7 @@ class Calm:
         return True
 
 
+@pytest.mark.thorough
 def test_governed_time_moves_while_the_stack_is_up_and_goes_on_there_the_next_time(tmp_path: Path, port_base: int) -> None:
     start = datetime(2026, 3, 2, 9, tzinfo=LOCAL)
 
