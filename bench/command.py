@@ -8,39 +8,27 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import archiving, deciding, delays, figures, opening, rebuilding, sending, surveying
+from bench import archiving, deciding, delays, opening, rebuilding, sending, surveying
 from bench.meters import Goal, Report
 from ops.local.refusal import Refusal
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the command was given."""
-
-    profiled: bool = False
-    facts: int = rebuilding.FACTS
-    answers: int = figures.ANSWERS
-
-
-BENCHMARKS: Final[dict[str, Callable[[Wanted], Awaitable[Report]]]] = {
-    "decide": lambda wanted: deciding.decide(wanted.profiled),
-    "send": lambda wanted: sending.send(wanted.profiled),
-    "hour": lambda _: opening.hour(),
-    "latency": lambda _: delays.delays(),
-    "rebuild": lambda wanted: rebuilding.run(wanted.profiled, wanted.facts),
-    "archive": lambda wanted: archiving.archive(wanted.profiled),
-    "survey": lambda wanted: surveying.survey(wanted.profiled),
-    "figures": lambda wanted: figures.figures(wanted.answers),
+BENCHMARKS: Final[dict[str, Callable[[bool, int], Awaitable[Report]]]] = {
+    "decide": lambda profiled, _: deciding.decide(profiled),
+    "send": lambda profiled, _: sending.send(profiled),
+    "hour": lambda _, __: opening.hour(),
+    "latency": lambda _, __: delays.delays(),
+    "rebuild": rebuilding.run,
+    "archive": lambda profiled, _: archiving.archive(profiled),
+    "survey": lambda profiled, _: surveying.survey(profiled),
 }
 
 
-def run(names: Sequence[str], as_json: bool, profile: bool = False, facts: int = rebuilding.FACTS, answers: int = figures.ANSWERS) -> int:
+def run(names: Sequence[str], as_json: bool, profile: bool = False, facts: int = rebuilding.FACTS) -> int:
     """Run the named benchmarks (none: all). 0 also when a goal is missed: that is told; 1 when one could not run; 2 for an unknown name."""
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
@@ -51,7 +39,7 @@ def run(names: Sequence[str], as_json: bool, profile: bool = False, facts: int =
     for name in names or BENCHMARKS:
         before = os.getloadavg()[0]
         try:
-            report = asyncio.run(_awaited(BENCHMARKS[name](Wanted(profile, facts, answers))))
+            report = asyncio.run(_awaited(BENCHMARKS[name](profile, facts)))
         except (Refusal, TimeoutError, RuntimeError) as e:
             sys.stderr.write(f"The benchmark {name} could not be run ({type(e).__name__}): {e}\n")
             failed = 1
@@ -85,14 +73,6 @@ def show(report: Report, console: Console) -> None:
             table.add_column(heading, justify="left" if not heading else "right")
         for one in report.latencies:
             table.add_row(one.name, f"{one.n:,}", f"{one.p50:.0f}", f"{one.p99:.0f}", str(one.lost))
-        console.print(table)
-    if report.asked:
-        table = Table(title=f"{report.name}: {report.unit}", title_justify="left")
-        for heading in ("", "n", "first", "p50", "p95", "own CPU", "store's CPU"):
-            table.add_column(heading, justify="right" if heading else "left")
-        for ask in report.asked:
-            told = (f"{value:.0f}" for value in (ask.first, ask.p50, ask.p95, ask.own_cpu, ask.store_cpu))
-            table.add_row(ask.name, f"{ask.n:,}", *told)
         console.print(table)
     for goal in report.goals:
         console.print(_told(goal), highlight=False)

@@ -66,7 +66,6 @@ class Report:
     goals: list[Goal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
     profile: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -105,49 +104,6 @@ def latency(name: str, seconds: list[float], wanted: int) -> Latency:
         return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 1) if ordered else float("nan")
 
     return Latency(name, len(ordered), rank(0.50), rank(0.99), wanted - len(ordered))
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question asked again and again, warm. Milliseconds."""
-
-    name: str
-    n: int
-    first: float
-    """The slowest of those that were asked for the first time."""
-    p50: float
-    p95: float
-    own_cpu: float
-    """CPU of the asking process a question."""
-    store_cpu: float
-
-
-def asked(name: str, ask: Callable[[int], Any], variants: int, runs: int, store: Callable[[], float]) -> Asked:
-    """Ask ``ask(number)``, first once for each of the ``variants`` in turn, then ``runs`` times; ``store``: CPU seconds of who answers."""
-    first = max(_took(ask, n) for n in range(variants))
-    own, others = time.process_time(), store()
-    took = sorted(_took(ask, n) for n in range(runs))
-    own, others = time.process_time() - own, store() - others
-
-    def rank(share: float) -> float:
-        return round(took[min(runs - 1, int(share * runs))], 1)
-
-    return Asked(name, runs, round(first, 1), rank(0.5), rank(0.95), round(own / runs * 1000, 1), round(others / runs * 1000, 1))
-
-
-def _took(ask: Callable[[int], Any], n: int) -> float:
-    before = time.monotonic()
-    ask(n)
-    return (time.monotonic() - before) * 1000
-
-
-def peak_memory(pid: int) -> int:
-    """The most bytes a process has had in memory; 0 when it is gone."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii") as f:
-            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        return 0
 
 
 class Meter:

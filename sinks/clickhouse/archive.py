@@ -16,7 +16,6 @@ from hailong.events import Fact, SurveyCounted
 from hailong.ports import Permanent
 from sinks.clickhouse.connection import translated
 from sinks.clickhouse.doubts import Doubts
-from sinks.clickhouse.strides import KINDS, STRIDE, Strides
 from sinks.clickhouse.tables import TABLES, Table
 from sinks.clickhouse.tallies import BLOCK, Tallies
 
@@ -36,19 +35,15 @@ _REPLICATED: Final = {"insert_quorum": "auto", "insert_quorum_parallel": 0}
 class Archive:
     """The store of facts over ClickHouse (``hailong.ports.FactStore``)."""
 
-    def __init__(
-        self, client: Client, engine: str = "single", doubts: Doubts | None = None, block: int = BLOCK, stride: int = STRIDE
-    ) -> None:
+    def __init__(self, client: Client, engine: str = "single", doubts: Doubts | None = None, block: int = BLOCK) -> None:
         """``client`` without a session. ``engine``: the setting ``clickhouse_engine``. ``doubts``: of whoever wrote before.
 
-        ``block``: of the sums, as of whoever reads them; ``stride``: how many facts are summed at once, at least."""
+        ``block``: of the sums, as of whoever reads them."""
         self._doubts = doubts
         self._inherited: set[tuple[str, int]] = set()
         self._client = client
         self._insert_settings = _ONE_BLOCK | (_REPLICATED if engine == "replicated" else {})
-        sums = _REPLICATED if engine == "replicated" else {}
-        self._tallies = Tallies(client, sums, block)
-        self._strides = {topic: Strides(client, kind, sums, stride) for topic, kind in KINDS.items()}
+        self._tallies = Tallies(client, _REPLICATED if engine == "replicated" else {}, block)
         self._read_settings = {"select_sequential_consistency": 1} if engine == "replicated" else {}
         self._next: dict[tuple[str, int], int] = {}
         self._known: set[str] = set()
@@ -76,7 +71,6 @@ class Archive:
             del self._next[place]
         self._next |= found
         if table.topic == COUNTED:
-            self._tallies.forget()
             self._next_seq = max((int(seq) for _, _, seq in rows), default=0) + 1
         self._known.add(table.topic)
         return found
@@ -100,8 +94,6 @@ class Archive:
             self._insert(table, partition, part)
         if topic == COUNTED:
             self._tallies.advance(self._next_seq - 1)
-        if topic in self._strides and partition == 0 and self._strides[topic].due(self._next.get(place, 0)):
-            self._strides[topic].advance()
         return len(new)
 
     def _inherit(self, place: tuple[str, int], following: int) -> None:

@@ -4,14 +4,11 @@ The records are numbered without a gap. Level 0 sums blocks of ``BLOCK`` numbers
 Any first ``seq`` records are then a few blocks of each level and fewer than ``BLOCK`` records that are read themselves. Every measure
 is a signed sum: an erased answer counts -1, a held one that was released takes itself out of what is held; nothing has to be looked up
 in the past, except the further questions of an erased answer.
-
-Level 0 keeps every dimension. From level 1 on each block also holds its sums in the *shapes* that pages ask for: by one of the two units,
-with at most those dimensions that are filtered by. A whole province by unit and month is then some thousand rows of a hundred million.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,18 +16,15 @@ from clickhouse_connect.driver.client import Client
 
 from sinks.clickhouse.connection import translated
 
-BLOCK: Final = 32_768
-FAN: Final = 4
-LEVELS: Final = 7
-"""The highest level sums 134 million records a block."""
-UNITS: Final = ("handling_unit", "receiving_unit")
-DIMENSIONS: Final = (*UNITS, "month", "field", "submission_channel", "mode", "place")
+BLOCK: Final = 65_536
+FAN: Final = 16
+LEVELS: Final = 4
+"""The highest level sums 268 million records a block."""
+DIMENSIONS: Final = ("handling_unit", "receiving_unit", "month", "field", "submission_channel", "mode", "place")
 MEASURES: Final = ("one", "two", "three", "four", "five", "none", "revised", "held")
-ALL: Final = "all"
-"""The shape that keeps every dimension."""
-MARK: Final = "mark"
-"""The shape of the row that says that a block is there, also an empty one."""
-ONE_PART: Final = {
+_MARK: Final = "mark"
+"""The place of the row that says that a block is there, also an empty one."""
+_ONE_PART: Final = {
     "max_threads": 1,
     "max_insert_threads": 1,
     "min_insert_block_size_rows": 50_000_000,
@@ -70,131 +64,68 @@ def signed(span: str) -> str:
 
 
 def details(span: str) -> str:
-    """The same of the questions after the first: each answer once; those of an erased one are taken back where it was erased.
-
-    The month is asked for because few stretches of the records hold it: what was erased is found without reading the others."""
+    """The same of the questions after the first: each answer once; those of an erased one are taken back where it was erased."""
     dims = ", ".join(f"{PLACE} AS place" if dim == "place" else dim for dim in DIMENSIONS)
     fields = f"{dims}, questionnaire, arrayJoin(JSONExtractKeysAndValuesRaw(answers)) AS pair, sign"
-    erased = f"FROM counted WHERE {span} AND {_ERASED}"
+    erased = f"SELECT survey_id FROM counted WHERE {span} AND {_ERASED}"  # noqa: S608 - our own names
     said = "kind = 'detail' AND revision = 0"
-    theirs = f"survey_id IN (SELECT survey_id {erased}) AND month IN (SELECT month {erased})"
     return f"""
         SELECT {_DIMS}, concat(questionnaire, ':', pair.1) AS question, {_SAID} AS said, sign AS times FROM (
             SELECT {fields} FROM (
                 SELECT *, toInt64(1) AS sign FROM counted WHERE {span} AND {said}
                 UNION ALL
-                SELECT *, toInt64(-1) AS sign FROM counted WHERE {said} AND seq <= {{seq:UInt64}} AND {theirs}
+                SELECT *, toInt64(-1) AS sign FROM counted WHERE {said} AND seq <= {{seq:UInt64}} AND survey_id IN ({erased})
             )
         )"""  # noqa: S608 - our own names
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A table of sums: what it groups by, what it sums, and which of its dimensions are asked for together."""
+    """One of the two tables of sums: what it groups by, what it sums, and the signed rows it is made of."""
 
     table: str
     dims: tuple[str, ...]
     measures: tuple[str, ...]
-    filters: tuple[str, ...]
-    """Dimensions that a page may filter by."""
-    kept: tuple[tuple[str, ...], ...]
-    """Combinations of them that have a shape of their own."""
-    whole: int = LEVELS
-    """Levels that have the shape ``ALL``: where there is hardly anything to add up, a higher one saves nothing."""
 
-    def shapes(self) -> dict[str, tuple[str, ...]]:
-        """Shape → the dimensions it keeps."""
-        always = tuple(dim for dim in self.dims if dim not in (*UNITS, *self.filters))
-        return {_shape(unit, kept): (unit, *always, *kept) for unit in UNITS for kept in self.kept}
-
-    def shape(self, unit: str, filters: Mapping[str, Any]) -> str:
-        """The shape to ask: by ``unit`` (a column), with these dimensions filtered by where the value says something."""
-        asked = tuple(dim for dim in self.filters if filters.get(dim))
-        return _shape(unit, asked) if asked in self.kept else ALL
+    def rows(self, span: str) -> str:
+        """Signed rows of the records of a span."""
+        return signed(span) if self.table == "tally" else details(span)
 
 
-def _shape(unit: str, kept: Sequence[str]) -> str:
-    return "+".join((unit, *kept))
-
-
-_FILTERS: Final = ("field", "submission_channel", "mode")
-_KEPT: Final = ((), ("field",), ("submission_channel",), ("mode",), ("submission_channel", "mode"))
-ANSWERS: Final = Kind("tally", DIMENSIONS, MEASURES, _FILTERS, _KEPT)
-DETAILS: Final = Kind("tally_detail", (*DIMENSIONS, "question", "said"), ("times",), _FILTERS, _KEPT[:-1], whole=3)
-_ROWS: Final = {ANSWERS.table: signed, DETAILS.table: details}
+ANSWERS: Final = Kind("tally", DIMENSIONS, MEASURES)
+DETAILS: Final = Kind("tally_detail", (*DIMENSIONS, "question", "said"), ("times",))
 _TAIL: Final = "seq > {tail:UInt64} AND seq <= {seq:UInt64}"
 
 
-def rows(kind: Kind, where: str, tail: str, measures: Sequence[str] = (), prefix: str = "") -> str:
-    """Signed rows that sum to a figure: of the blocks that ``cover`` binds, and ``tail``. ``where``: over dimensions."""
-    names = ", ".join((*kind.dims, *(measures or kind.measures)))
-    spans = [f"(level = {n} AND block >= {{{prefix}from{n}:UInt32}} AND block < {{{prefix}to{n}:UInt32}})" for n in range(LEVELS)]
-    blocks = f"(shape = '{ALL}' AND {spans[0]}) OR (shape = {{{prefix}shape:String}} AND ({' OR '.join(spans[1:])}))"
+def summed(kind: Kind, group: Sequence[str], where: str = "1", measures: Sequence[str] | None = None) -> str:
+    """Sums by ``group`` of the first ``seq`` records, with the binds of ``cover``. ``where``: over dimensions."""
+    asked = measures or kind.measures
+    names, sums = ", ".join((*kind.dims, *asked)), ", ".join(f"sum({m}) AS {m}" for m in asked)
+    blocks = " OR ".join(f"(level = {n} AND block >= {{from{n}:UInt32}} AND block < {{to{n}:UInt32}})" for n in range(LEVELS))
+    keys = ", ".join(group)
     return f"""
-        SELECT {names} FROM {kind.table} WHERE ({blocks}) AND ({where})
-        UNION ALL
-        SELECT {names} FROM ({tail}) WHERE {where}"""  # noqa: S608 - our own names
+        SELECT {keys}, {sums.replace(") AS ", ") AS t_")} FROM (
+            SELECT {names} FROM {kind.table} WHERE ({blocks}) AND place != '{_MARK}' AND ({where})
+            UNION ALL
+            SELECT {names} FROM ({kind.rows(_TAIL)}) WHERE {where}
+        )
+        GROUP BY {keys} HAVING {" OR ".join(f"t_{m} != 0" for m in asked)}"""  # noqa: S608 - our own names
 
 
-def counted(kind: Kind, where: str) -> str:
-    """``rows`` of the first ``seq`` counted records."""
-    return rows(kind, where, _ROWS[kind.table](_TAIL))
-
-
-def since(kind: Kind, where: str) -> str:
-    """The signed rows of the records after ``tail`` up to ``seq``."""
-    return f"SELECT * FROM ({_ROWS[kind.table](_TAIL)}) WHERE {where}"  # noqa: S608 - our own names
-
-
-def cover(kind: Kind, seq: int, built: Sequence[int], block: int = BLOCK, shape: str = ALL) -> dict[str, Any]:
-    """The binds of ``counted``: which blocks of which level make the first ``seq`` records, and where the tail begins.
+def cover(seq: int, built: Sequence[int], block: int = BLOCK) -> dict[str, int]:
+    """The binds of ``summed``: which blocks of which level make the first ``seq`` records, and where the tail begins.
 
     ``built``: how many blocks of each level there are.
     """
-    binds: dict[str, Any] = {"seq": seq, "shape": shape}
+    binds: dict[str, int] = {"seq": seq}
     done = 0
     for level in reversed(range(LEVELS)):
         size = block * FAN**level
-        there = built[level] if shape != ALL or level < kind.whole else 0
-        first, end = done // size, min(seq // size, there)
+        first, end = done // size, min(seq // size, built[level])
         end = max(first, end)
         binds |= {f"from{level}": first, f"to{level}": end}
         done = max(done, end * size)
     return binds | {"tail": done}
-
-
-def building(kind: Kind, level: int, block: int, source: str, version: str = "") -> str:
-    """The statement that makes a block of sums: of the signed rows ``source`` at level 0, else of the blocks of the level below.
-
-    ``version``: of a table that has that column, what its mark says there, as an expression.
-    """
-    columns = ("shape", *kind.dims, *kind.measures, *(("version",) if version else ()))
-    parts = _parts(kind, level, block, source)
-    if version:
-        parts = [f"SELECT *, CAST(map(), 'Map(String, UInt64)') FROM ({part})" for part in parts]  # noqa: S608 - our own names
-    told = (f"'{MARK}'", *("''" for _ in kind.dims), *("0" for _ in kind.measures), *((version,) if version else ()))
-    rows = " UNION ALL ".join([*parts, f"SELECT {', '.join(told)}"])
-    return f"INSERT INTO {kind.table} (level, block, {', '.join(columns)}) SELECT {level}, {block}, * FROM ({rows})"  # noqa: S608 - our own names
-
-
-def _parts(kind: Kind, level: int, block: int, source: str) -> list[str]:
-    """One SELECT a shape."""
-    if level == 0:
-        return [_grouped(kind, ALL, kind.dims, source)]
-    names = ", ".join((*kind.dims, *kind.measures))
-    below = f"level = {level - 1} AND block >= {block * FAN} AND block < {(block + 1) * FAN}"
-    parts = [(ALL, kind.dims)] if level < kind.whole else []
-    return [
-        _grouped(kind, shape, kept, f"SELECT {names} FROM {kind.table} WHERE shape = '{shape if level > 1 else ALL}' AND {below}")  # noqa: S608 - our own names
-        for shape, kept in [*parts, *kind.shapes().items()]
-    ]
-
-
-def _grouped(kind: Kind, shape: str, kept: Sequence[str], rows: str) -> str:
-    dims = ", ".join(dim if dim in kept else f"'' AS {dim}" for dim in kind.dims)
-    sums = ", ".join(f"sum({m})" for m in kind.measures)
-    inner = ", ".join((*kept, *kind.measures))
-    return f"SELECT '{shape}' AS shape, {dims}, {sums} FROM (SELECT {inner} FROM ({rows})) GROUP BY {', '.join(kept)}"  # noqa: S608 - our own names
 
 
 class Tallies:
@@ -204,12 +135,8 @@ class Tallies:
         """``client`` without a session; ``settings`` of every insert; ``block``: records of level 0, the same for whoever reads."""
         self._block = block
         self._client = client
-        self._settings = (settings or {}) | ONE_PART
+        self._settings = (settings or {}) | _ONE_PART
         self._built: dict[str, list[int]] = {}
-
-    def forget(self) -> None:
-        """Ask anew what is there: another may have written meanwhile."""
-        self._built = {}
 
     def advance(self, seq: int) -> int:
         """Build what the first ``seq`` records fill; the number of blocks built. Each is one part, there whole or not at all.
@@ -229,16 +156,26 @@ class Tallies:
         return made
 
     def _build(self, kind: Kind, level: int, block: int) -> None:
-        end = (block + 1) * self._block
-        source = _ROWS[kind.table](f"seq > {block * self._block} AND seq <= {end}").replace("{seq:UInt64}", str(end))
+        names, dims = ", ".join((*kind.dims, *kind.measures)), ", ".join(kind.dims)
+        if level == 0:
+            end = (block + 1) * self._block
+            source = kind.rows(f"seq > {block * self._block} AND seq <= {end}").replace("{seq:UInt64}", str(end))
+        else:
+            blocks = f"level = {level - 1} AND block >= {block * FAN} AND block < {(block + 1) * FAN}"
+            source = f"SELECT {names} FROM {kind.table} WHERE ({blocks}) AND place != '{_MARK}'"  # noqa: S608 - our own names
+        sums = ", ".join(f"sum({m})" for m in kind.measures)
+        marked = ", ".join("'" + (_MARK if dim == "place" else "") + "'" for dim in kind.dims)
+        sql = f"""
+            INSERT INTO {kind.table} (level, block, {names})
+            SELECT {level}, {block}, * FROM (SELECT {dims}, {sums} FROM ({source}) GROUP BY {dims} ORDER BY {dims})
+            UNION ALL SELECT {level}, {block}, {marked}, {", ".join("0" for _ in kind.measures)}"""  # noqa: S608 - our own names
         with translated(f"summing block {block} of level {level} into table {kind.table}"):
-            token = {"insert_deduplication_token": f"{kind.table}:{level}:{block}"}
-            self._client.command(building(kind, level, block, source), settings=self._settings | token)
+            self._client.command(sql, settings=self._settings | {"insert_deduplication_token": f"{kind.table}:{level}:{block}"})
 
 
 def count_built(client: Client, kind: Kind) -> list[int]:
     """How many blocks of each level there are. Raises Retryable, Permanent."""
     with translated(f"asking which sums table {kind.table} has"):
-        sql = f"SELECT level, max(block) + 1 FROM {kind.table} WHERE shape = '{MARK}' GROUP BY level"  # noqa: S608 - our own names
+        sql = f"SELECT level, max(block) + 1 FROM {kind.table} WHERE place = '{_MARK}' GROUP BY level"  # noqa: S608 - our own names
         found = {int(level): int(n) for level, n in client.query(sql).result_rows}
     return [found.get(level, 0) for level in range(LEVELS)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,8 +16,6 @@ from hailong.settings import Settings
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.connection import connect
 from sinks.clickhouse.queries import QUERIES, ClickHouseFigures
-from sinks.clickhouse.strides import KINDS, Built, Strides, asking, marks
-from sinks.clickhouse.tallies import FAN
 from tests.clickhouse.facts import District, closed, counted, delivery, reopened
 from tests.clickhouse.room import database
 
@@ -25,8 +23,7 @@ pytestmark = pytest.mark.stack
 Cells = dict[tuple[str, str], Counts]
 DAY = date(2026, 1, 5)
 BLOCK = 32
-STRIDE = 40
-"""Few records a block, few facts a stride, so that a small district has sums of several levels."""
+"""Few records a block, so that a small district has sums of several levels."""
 CLOSED, REOPENED, DELIVERY, COUNTED = "dossier.closed.v1", "dossier.reopened.v1", "survey.delivery.v1", "survey.counted.v1"
 
 
@@ -96,26 +93,20 @@ def with_echoes(facts: Sequence[Fact], seed: int) -> list[Fact]:
 
 
 def store(settings: Settings, topics: dict[str, list[Fact]], seed: int = 0) -> ClickHouseFigures:
-    """All facts, over two partitions where a topic has several, in batches of any size, all topics side by side."""
-    archive, draw = Archive(connect(settings), block=BLOCK, stride=STRIDE), random.Random(seed)
-    waiting = {(topic, partition): list(enumerate(part)) for topic, both in laid(topics).items() for partition, part in enumerate(both)}
-    while waiting := {place: rows for place, rows in waiting.items() if rows}:
-        place = draw.choice(list(waiting))
-        size = draw.randrange(30, 250)
-        archive.absorb(*place, waiting[place][:size])
-        del waiting[place][:size]
-    return ClickHouseFigures(connect(settings), "test", 0.9, BLOCK)
-
-
-def laid(topics: Mapping[str, Sequence[Fact]]) -> dict[str, list[list[Fact]]]:
-    """Topic → partition → facts."""
-    there: dict[str, list[list[Fact]]] = {}
+    """All facts, over two partitions where a topic has several, in batches of any size."""
+    archive, draw = Archive(connect(settings), block=BLOCK), random.Random(seed)
     for topic, facts in topics.items():
-        there[topic] = [[], []]
+        parts: list[list[Fact]] = [[], []]
         for fact in facts:
             key = getattr(fact, "dossier_ref", None) or getattr(fact, "survey_id", None) or ""
-            there[topic][0 if topic == COUNTED else hash_of(key) % 2].append(fact)
-    return there
+            parts[0 if topic == COUNTED else hash_of(key) % 2].append(fact)
+        for partition, part in enumerate(parts):
+            offset = 0
+            while offset < len(part):
+                size = draw.randrange(200, 2500)
+                archive.absorb(topic, partition, list(enumerate(part))[offset : offset + size])
+                offset += size
+    return ClickHouseFigures(connect(settings), "test", 0.9, BLOCK)
 
 
 def hash_of(key: str) -> int:
@@ -162,31 +153,6 @@ def test_an_older_version_gives_the_older_figures(stored: ClickHouseFigures, dis
         if isinstance(fact, DossierClosed):
             halves[hash_of(fact.dossier_ref) % 2].append(fact)
     same(found.cells, naive({COUNTED: district.topics[COUNTED][:200], CLOSED: halves[0][:300] + halves[1][:400]}))
-
-
-def test_any_version_whether_or_not_an_earlier_one_is_remembered(stored: ClickHouseFigures, district: District) -> None:
-    facts, draw = laid(district.topics), random.Random(9)
-    ask, there = ClickHouseFigures(stored._client, "test", 0.9, BLOCK), {t: [len(p) for p in ps] for t, ps in facts.items()}
-    shares = sorted(draw.random() for _ in range(6))
-    for share in (0.0, *shares, 1.0, *draw.sample(shares, 2), 1.0):
-        version = {t: {p: round(n * min(1, share * draw.uniform(0.95, 1.05))) for p, n in enumerate(ns)} for t, ns in there.items()}
-        wanted = naive({t: [f for p, end in ps.items() for f in facts[t][p][:end]] for t, ps in version.items()})
-        remembered = ask.figures(Filters(), version)
-        fresh = ClickHouseFigures(stored._client, "test", 0.9, BLOCK).figures(Filters(), version)
-        same(fresh.cells, wanted)
-        assert remembered == fresh
-
-
-def test_strides_of_several_levels_are_there_each_once(stored: ClickHouseFigures, district: District) -> None:
-    version, client = stored.version(), stored._client
-    for kind in KINDS.values():
-        built = Built.of(client.query(marks(kind), parameters=asking(version)).result_rows)
-        assert built.levels[0] >= FAN
-        assert built.levels[1:3] == (built.levels[0] // FAN, built.levels[0] // FAN**2)
-        before = client.query(f"SELECT count() FROM {kind.table}").result_rows
-        end = {"places": list(built.version), "ends": list(built.version.values())}
-        Strides(client, kind, stride=STRIDE)._build(1, 0, {}, end)
-        assert client.query(f"SELECT count() FROM {kind.table}").result_rows == before
 
 
 def test_a_rebuild_with_other_batches_gives_the_same_figures(settings: Settings, stored: ClickHouseFigures, district: District) -> None:

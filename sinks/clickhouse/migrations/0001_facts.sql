@@ -2,7 +2,7 @@
 -- or not at all. fsync: what was acknowledged survives a power cut. The window drops an insert that is repeated with its token.
 -- $database, $engine and $settings come from the runner: MergeTree on a single server, ReplicatedMergeTree in a cluster.
 
--- In the order of the log: sums over strides of it (0005) read what is new, and find the earlier acts of a dossier by its key.
+-- Sorted by a hash of the dossier, whose acts so stand side by side: grouping by the reference itself takes six times as long.
 CREATE TABLE IF NOT EXISTS $database.closed (
     _topic LowCardinality(String),
     _partition UInt16,
@@ -32,9 +32,8 @@ CREATE TABLE IF NOT EXISTS $database.closed (
     fee_required Bool,
     paid_online Nullable(Bool),
     applicant_type LowCardinality(String),
-    submitted_by LowCardinality(String),
-    INDEX of_dossier dossier_key TYPE bloom_filter(0.001) GRANULARITY 4
-) ENGINE = $engine ORDER BY (_partition, _offset) SETTINGS $settings;
+    submitted_by LowCardinality(String)
+) ENGINE = $engine ORDER BY (dossier_key, ended_on, _offset) SETTINGS $settings;
 
 CREATE TABLE IF NOT EXISTS $database.reopened (
     _topic LowCardinality(String),
@@ -83,8 +82,7 @@ CREATE TABLE IF NOT EXISTS $database.delivery (
     submission_channel LowCardinality(String),
     ending LowCardinality(String),
     timeliness LowCardinality(String),
-    month LowCardinality(String),
-    INDEX of_offset _offset TYPE minmax GRANULARITY 1
+    month LowCardinality(String)
 ) ENGINE = $engine ORDER BY (purpose, handling_unit, month, survey_id, seq, _offset) SETTINGS $settings;
 
 -- Sorted by their number: figures are sums over whole blocks of numbers (tally), and what is newer than the last block is read here.
@@ -115,7 +113,6 @@ CREATE TABLE IF NOT EXISTS $database.counted (
     control String CODEC(ZSTD),
     INDEX of_offset _offset TYPE minmax GRANULARITY 1,
     INDEX of_kind (kind, reason) TYPE set(32) GRANULARITY 1,
-    INDEX of_month month TYPE minmax GRANULARITY 1,
     INDEX of_survey survey_id TYPE bloom_filter(0.001) GRANULARITY 4
 ) ENGINE = $engine ORDER BY seq SETTINGS $settings;
 
