@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import date
+from itertools import accumulate
 from typing import Final
 
 SAMPLE: Final = "sample"
@@ -57,15 +58,12 @@ def chosen(drawn: float, shares: Mapping[str, float]) -> str:
 
     Raises ValueError when no arm has a share.
     """
-    total = sum(shares.values())
-    if not total > 0:
+    names = sorted(name for name, share in shares.items() if share > 0)
+    if not names:
         raise ValueError("an experiment needs an arm with a share above 0")
-    names, upto = sorted(name for name, share in shares.items() if share > 0), 0.0
-    for name in names:
-        upto += shares[name]
-        if drawn * total < upto:
-            return name
-    return names[-1]  # the shares' sum was rounded down
+    # Added up once, in this order: a sum of its own may be rounded otherwise, by another order or another Python.
+    ends = list(accumulate(shares[name] for name in names))
+    return next((name for name, end in zip(names, ends, strict=True) if drawn * ends[-1] < end), names[-1])
 
 
 def _joined(*parts: bytes) -> bytes:
