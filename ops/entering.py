@@ -13,6 +13,8 @@ from sinks.ledger.drawing import sources
 KEPT_S: Final = 60.0
 """So many seconds of real time the list of sources is remembered: a new one is a rare thing, and reading it reads every dossier."""
 _GAPS: Final = re.compile(r"\s+")
+_DASHES: Final = re.compile(r"\s*[\u2010-\u2015\u2212\ufe58\uff0d]\s*")
+"""What keyboards, and text that was copied, make of a hyphen."""
 
 
 class DossierRefs:
@@ -26,9 +28,10 @@ class DossierRefs:
         self._read_at = float("-inf")
 
     def __call__(self, typed: str) -> Sequence[str]:
-        """The refs of a code: as it was typed, and as it is printed, in capitals and without gaps. Raises Retryable."""
+        """The refs of a code: as it was typed, and as it is printed, in capitals, without gaps, with plain hyphens. Raises Retryable."""
         code = clean(typed)
-        written = dict.fromkeys((code, code.upper(), _GAPS.sub("", code).upper()))
+        plain = _DASHES.sub("-", code)
+        written = dict.fromkeys((code, code.upper(), plain.upper(), _GAPS.sub("", plain).upper()))
         return [self._keyed.dossier_ref(source, one) for source in self._known() for one in written]
 
     def _known(self) -> list[str]:

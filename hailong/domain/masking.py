@@ -209,9 +209,17 @@ _GIVEN: Final = _listed(
     toàn trang trung tuấn tuyết tùng vân việt vinh xuân yến"""
 )
 _GIVEN_SMALL: Final = _listed(
-    "tuấn huyền nhung oanh quyên thủy thúy tuyết yến ngân huệ loan phượng cường khánh ngọc nga hiếu hoa lan hương"
+    """tuấn huyền nhung oanh quyên thủy thúy tuyết yến ngân huệ loan phượng cường khánh ngọc nga hiếu hoa lan hương
+    nam minh hằng hạnh hải hà hiền thắng tùng vân vinh trang thảo sơn quang phương phúc linh huy đức duy hồng hiệp"""
 )
 """Read in small letters too, after a title of a person: no other word that usually stands there."""
+_GIVEN_PAIRS: Final = _listed(
+    """nam_giới nam_nữ nam_tính minh_bạch minh_mẫn hạnh_phúc hạnh_kiểm hải_quan hà_nội hà_khắc hiền_lành hiền_hậu hiền_hòa hiền_hoà
+    hiền_từ hiền_thục hiền_dịu thắng_kiện vân_tay vinh_dự trang_bị trang_nhã trang_trọng trang_điểm trang_phục trang_web thảo_luận
+    thảo_đơn thảo_văn phương_pháp phương_án phương_tiện phương_hướng phúc_đáp phúc_tra phúc_hậu linh_hoạt linh_động đức_độ đức_tính
+    duy_trì duy_nhất quang_trọng sơn_la hồng_hào hiệp_lực"""
+)
+"""Two words of which the first is no name."""
 _MOST: Final = {"thị": 3, "thi": 3}
 """Words after the family name in small letters, where the end of a name cannot be seen: 2, with these 3."""
 
@@ -310,7 +318,8 @@ def _name_length(title: re.Match[str], words: list[str]) -> int:
     if first in _FAMILIES_SMALL | _FAMILIES_SURE:
         after = _small(words[1:], _MOST.get(words[1].lower(), 2) if len(words) > 1 else 0)
         return 1 + after if after >= (1 if first in _FAMILIES_SURE else 2) else 0
-    return 1 if title["person"] is not None and (first in _GIVEN_SMALL or (capital and not _no_name(words, 0))) else 0
+    small = first in _GIVEN_SMALL and f"{first}_{words[1].lower() if len(words) > 1 else ''}" not in _GIVEN_PAIRS
+    return 1 if title["person"] is not None and (small or (capital and not _no_name(words, 0))) else 0
 
 
 def _capitals(words: list[str]) -> int:

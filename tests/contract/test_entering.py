@@ -126,7 +126,8 @@ def test_a_code_is_looked_for_under_every_source_as_typed_and_as_printed(ledger:
     assert refs("G09-1") == []
     printed_ref, small = keyed.dossier_ref("s", "H28.99.07-260301-0042"), keyed.dossier_ref("s", "h28/ơ")
     take(ledger, act(printed_ref, PHONE), act(small, PHONE))
-    for typed in ("H28.99.07-260301-0042", " h28.99.07-260301-0042 ", "H28.99.07 - 260301 - 0042"):
+    dashed = "H28.99.07 \u2013 260301 \u2011 0042"
+    for typed in ("H28.99.07-260301-0042", " h28.99.07-260301-0042 ", "H28.99.07 - 260301 - 0042", dashed):
         assert enter(ledger, "678", *refs(typed)) is not None
     assert enter(ledger, "678", *refs("h28/o\u031b")) is not None, "composed as intake composes it"
     take(ledger, act(keyed.dossier_ref("portal", "A1"), PHONE, source="portal"))

@@ -9,18 +9,22 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import msgspec
 import pytest
 import structlog
 
 from hailong import telemetry
 from hailong.domain import receipts, slips
 from hailong.domain.doors import CODE_TRIES
+from surveys.answers.form_state import Sealer
 from surveys.doors.entering import FEEDBACK_PER_MINUTE
 from surveys.site import build_site
 from tests.survey.twins import (
     DIALLED,
+    FORM_KEY,
     KEY,
     NOW,
     HandClock,
@@ -74,6 +78,15 @@ async def question(site: Installation, answer: httpx.Response) -> httpx.Response
     assert answer.status_code == 303
     assert re.fullmatch(r"/in/next\?f=[\w=-]+", answer.headers["location"])
     return await site.get(answer.headers["location"])
+
+
+async def test_who_answers_to_a_helper_is_not_told_that_officials_do_not_see_it(site: Installation) -> None:
+    entered = await by_dossier(site)
+    own, sealer = await question(site, entered), Sealer([FORM_KEY])
+    state = sealer.open(parse_qs(urlsplit(entered.headers["location"]).query)["f"][0])
+    helped = await site.get(f"/in/next?f={sealer.seal(msgspec.structs.replace(state, mode='assisted', helper='desk-c01'))}")
+    told = "Câu trả lời không hiện tên với cán bộ."
+    assert (told in own.text, told in helped.text, "Tự nguyện" in helped.text) == (True, False, True)
 
 
 # --- looking
