@@ -252,9 +252,10 @@ class Wiring:
             if isinstance(fact, CaseChanged):
                 return {"kind": fact.kind, **unit, "on": fact.on.isoformat()}
             kind = "alert_raised" if fact.state == "raised" else "alert_cleared"
+            about = {"detector": fact.kind, "field": fact.field}
             figures = {"n": fact.n, "satisfied": fact.satisfied, "target": fact.target, "low": fact.low, "high": fact.high}
             days = {"since": fact.since.isoformat(), "until": fact.until.isoformat(), "url": self.settings.dashboard_url}
-            return {"kind": kind, **unit, **figures, **days, "sentence_vi": fact.sentence_vi, "sentence_en": fact.sentence_en}
+            return {"kind": kind, **unit, **about, **figures, **days, "sentence_vi": fact.sentence_vi, "sentence_en": fact.sentence_en}
 
         return words
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Literal
 
+from hailong.domain.fields import field_name
 from hailong.domain.scoring import PRIVACY_LIMIT, percent, rate
 from hailong.domain.units import LOCAL
 from hailong.events import AlertChanged
@@ -93,7 +94,7 @@ def sentences(state: State, kind: Literal["below", "declining"], name: str, fiel
     """(Vietnamese, English) for a step of an alert of the unit called ``name``, about one ``field`` in it or about all."""
     vi, en = name, name
     if field is not None:
-        vi, en = f"{name}, lĩnh vực {field}", f"{name}, field {field}"
+        vi, en = f"{name}, lĩnh vực {field_name(field, 'vi')}", f"{name}, field {field_name(field, 'en')}"
     if state == "raised":
         seen = _raised_below(e) if kind == "below" else _raised_declining(e)
     else:

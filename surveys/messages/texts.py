@@ -21,6 +21,7 @@ from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, Undefine
 from jinja2 import Template as Compiled
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from hailong.domain.fields import field_name
 from hailong.events import MessageChannel, Purpose
 from hailong.ports import Invalid
 from surveys.messages.pricing import segments
@@ -70,6 +71,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     since: date
     until: date
     url: str = ""
+    detector: str = "below"
+    field: str | None = None
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +142,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=numbers.number, percent=numbers.percent, interval=numbers.interval, day=numbers.day)
+    made.filters.update(number=numbers.number, percent=numbers.percent, interval=numbers.interval, day=numbers.day, field=field_name)
     return made
 
 
