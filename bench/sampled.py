@@ -107,6 +107,7 @@ def main() -> None:
             report.write_text(sampler.text())
 
     atexit.register(write)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # a site's server ends by raising it again, which writes nothing
     sys.argv = sys.argv[2:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

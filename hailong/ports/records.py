@@ -203,6 +203,8 @@ class SlotForAnswer:
     """Questionnaires the person is done with."""
     erased: bool = False
     """Whether whoever has the receipt had the answer erased, or asked for it: it stays ``answered``, and nothing more is taken."""
+    receipt_hash: str = ""
+    """Of the receipt of the form that gave the first answer."""
 
 
 @dataclass(frozen=True)

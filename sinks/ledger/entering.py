@@ -97,6 +97,7 @@ class Entering(Base):
             done=tuple(json.loads(given.done)) if given is not None else (),
             finished=tuple(json.loads(given.finished)) if given is not None else (),
             erased=given is not None and given.erased_at is not None,
+            receipt_hash=(given.receipt_hash or "") if given is not None else "",
         )
 
     def unit_name(self, code: str) -> str | None:

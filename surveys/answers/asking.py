@@ -30,12 +30,14 @@ INSIDE: Final = "in"
 FIELD: Final = "form"
 """The form field of the sealed state."""
 FINISH: Final = "finish"
+TURN: Final = "turn"
+"""The form field of the language a page is to be shown in again, with what was typed; nothing is kept."""
 AT: Final = "at"
 """The form field of the moment an answer was given on a phone without signal."""
 TRAP: Final = "website"
 """The form field no person sees; whatever fills it in is a program."""
 NOT_ME: Final = "not_me"
-_OURS: Final = (FINISH, AT, TRAP, NOT_ME)
+_OURS: Final = (FINISH, AT, TRAP, NOT_ME, TURN)
 _MAX_FIELDS: Final = 60
 _AGO: Final = re.compile(r"[0-9]{1,7}")
 LEFT_BEHIND: Final = 3 * timedelta(seconds=KIOSK_SLOW_S)
@@ -155,11 +157,22 @@ class Asking:
     def _resumed(self, slot: SlotForAnswer, state: FormState) -> FormState | None:
         """The form that goes on where somebody stopped; None: they were done, or it is too long ago."""
         at, asked = slot.answered_at, self._library.current
-        if at is None or asked.id in slot.finished or self._clock.now() >= at + RESUME:
+        if at is None or self._clock.now() >= at + RESUME:
             return None
-        done = [one.removeprefix(f"{asked.id}:") for one in slot.done if one.startswith(f"{asked.id}:")]
-        page = asked.open_to([*done, *(q.id for q in asked.pages[0].questions)])
-        return None if page is None else msgspec.structs.replace(state, page=page.number, expires_at=at + RESUME, resumed=True)
+        page = self._open(slot, asked, [q.id for q in asked.pages[0].questions])
+        more = self._library.following(asked.id, state.about) if page is None and state.form == "full" else None
+        if more is not None and any(one.startswith(f"{more.id}:") for one in slot.done):
+            asked, page = more, self._open(slot, more, [])
+        if page is None:
+            return None
+        begun = msgspec.structs.replace(state, questionnaire=asked.id, version=asked.version, page=page.number)
+        return msgspec.structs.replace(begun, expires_at=at + RESUME, resumed=True)
+
+    def _open(self, slot: SlotForAnswer, asked: Questionnaire, known: list[str]) -> Page | None:
+        """The first page that waits for an answer, ``known`` being answered; None: the person is done with it."""
+        if asked.id in slot.finished or self._keeper.finished_lately(asked.id, slot.survey_id):
+            return None
+        return asked.open_to([*(one.removeprefix(f"{asked.id}:") for one in slot.done if one.startswith(f"{asked.id}:")), *known])
 
     async def show_next(self, request: Request) -> Response:
         """``GET /{code}/next?f=…``: a page; what it must know stands in ``f``."""
@@ -172,8 +185,11 @@ class Asking:
             return self._too_late(state)
         if self._left_behind(state):
             return RedirectResponse(KIOSK, 303)
-        if await self._erased(state):
+        slot = await self._slot(state)
+        if slot is not None and slot.erased:
             return self._gone(state, self._spoken(request, state))
+        if self._finished(state, slot):
+            return self._back_after_thanks(code, msgspec.structs.replace(state, language=self._spoken(request, state)))
         fault = _told_wrong(request, state, page)
         act = state.act if fault else self._new_nonce()  # what was not taken is still to be sent: the same act
         state = msgspec.structs.replace(state, language=self._spoken(request, state), act=act)
@@ -187,16 +203,40 @@ class Asking:
         """By real time, and so is what does not say."""
         return state.real_at is None or self._real_now() > state.real_at + than
 
-    async def _erased(self, state: FormState) -> bool:
-        """Whether the person had the answer erased; not when the ledger cannot tell now: it takes no answer to an erased one either."""
+    def _finished(self, state: FormState, slot: SlotForAnswer | None) -> bool:
+        """Whether the form was sent to its end: what was answered is shown to nobody any more, whoever goes back."""
+        counted = slot is not None and not state.again and state.questionnaire in slot.finished
+        return counted or self._keeper.finished_lately(state.questionnaire, state.nonce)
+
+    def _back_after_thanks(self, code: str, state: FormState) -> Response:
+        """That an answer stands, and how to answer again, from the start and with nothing filled in."""
+        if state.mode == "kiosk":
+            return RedirectResponse(KIOSK, 303)
+        afresh = msgspec.structs.replace(state, again=True, resumed=False, nonce=self._new_nonce(), seen={}, act="")
+        asked = self._library.current
+        again = self.enter(msgspec.structs.replace(afresh, questionnaire=asked.id, version=asked.version))
+        return self._showing.already(code, state, onward=None, again=again.replace(f"/{INSIDE}/", f"/{code}/", 1))
+
+    async def _slot(self, state: FormState) -> SlotForAnswer | None:
+        """What the ledger knows; None when it cannot tell now: it takes no answer to an erased one either."""
         if not state.survey_id:
-            return False
+            return None
         try:
             with anyio.fail_after(PATIENCE_S):
-                slot = await self._records.look(lambda view: view.slot_by_survey(state.survey_id))
+                return await self._records.look(lambda view: view.slot_by_survey(state.survey_id))
         except (Retryable, TimeoutError):
-            return False
+            return None
+
+    async def _erased(self, state: FormState) -> bool:
+        """Whether the person had the answer erased."""
+        slot = await self._slot(state)
         return slot is not None and slot.erased
+
+    def _is_first(self, state: FormState, slot: SlotForAnswer | None) -> bool:
+        """Whether this very form gave the first answer, as far as is known: two may be open at once."""
+        if slot is not None and slot.receipt_hash:
+            return self._showing.receipt_hash(state) == slot.receipt_hash
+        return self._keeper.first_lately(state.survey_id) in ("", state.nonce)
 
     def _gone(self, state: FormState, lang: str) -> Response:
         return self._showing.erased(lang, device=state.mode == "kiosk")
@@ -219,8 +259,11 @@ class Asking:
             return RedirectResponse(KIOSK if on_device(request) else f"/{code}", 303)
         if self._left_behind(state):
             return RedirectResponse(KIOSK, 303)
-        if await self._erased(state):
+        slot = await self._slot(state)
+        if slot is not None and slot.erased:
             return self._gone(state, self._spoken(request, state))
+        if not (state.slip or state.resumed or self._is_first(state, slot)):
+            state = msgspec.structs.replace(state, again=True)
         following = self._library.following(state.questionnaire, state.about) if state.form == "full" and not state.again else None
         more = None
         if following is not None:
@@ -250,6 +293,9 @@ class Asking:
             return self._too_late(state)
         if await self._erased(state):
             return self._gone(state, state.language)
+        if ours[TURN] in self._showing.pages.words:
+            turned, checked = msgspec.structs.replace(state, language=ours[TURN]), validate(page, form)
+            return self._form(code, turned, page, picked=form, fault=checked if isinstance(checked, Invalid) else None)
         given = validate(page, form) if not ours[TRAP] else Invalid("unexpected_field", None, "The trap was filled in.")
         if isinstance(given, Invalid):
             return self._form(code, state, page, picked=form, fault=given, status=422)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -26,23 +26,34 @@ class Keeper:
         self._kept = Counter("hailong_survey_answers", "answers kept, by way", ["way"], registry=counters)
         Gauge("hailong_survey_spool_bytes", "bytes in this worker's spool", registry=counters).set_function(lambda: spool.waiting)
         self._draining: asyncio.Task[None] | None = None
-        self._lately: dict[bytes, None] = {}
+        self._lately: dict[bytes, str] = {}
+        self._finished: dict[tuple[str, str], str] = {}
 
-    async def keep(self, record: Record, *, answer: bool = True) -> Kept:
-        """Raises Retryable when neither would take it: then nothing was promised. ``answer``: it answers the question."""
+    async def keep(self, record: Record, nonce: str = "") -> Kept:
+        """Raises Retryable when neither would take it: then nothing was promised. ``nonce``: of the form whose answer it is; none: it
+        answers nothing."""
         way = await self._keep(record)
         self._kept.labels(way).inc()
-        if not answer:
-            return way
-        self._lately.pop(record.key, None)
-        self._lately[record.key] = None
-        if len(self._lately) > REMEMBERED:
-            del self._lately[next(iter(self._lately))]
+        if nonce:
+            _remember(self._lately, record.key, self._lately.get(record.key, nonce))
         return way
 
     def kept_lately(self, survey_id: str) -> bool:
         """Whether this process kept an answer of a survey: the ledger knows of it only once it is counted."""
         return survey_id.encode() in self._lately
+
+    def first_lately(self, survey_id: str) -> str:
+        """The form whose answer to a survey this process kept first; empty: it remembers none."""
+        return self._lately.get(survey_id.encode(), "")
+
+    def finish(self, questionnaire: str, *done: str) -> None:
+        """Somebody is done with a questionnaire. ``done``: the names of their form and of the survey."""
+        for name in filter(None, done):
+            _remember(self._finished, (questionnaire, name), name)
+
+    def finished_lately(self, questionnaire: str, done: str) -> bool:
+        """Whether this process heard so: the ledger knows of it only once it is counted."""
+        return (questionnaire, done) in self._finished
 
     async def _keep(self, record: Record) -> Kept:
         # What waits goes first: the pages of one form stay in order, and nobody waits for a log known to be away.
@@ -77,3 +88,11 @@ class Keeper:
         """Raises Retryable while answers wait for the log."""
         if self._spool.trouble is not None:
             raise Retryable(f"answers wait in the spool ({self._spool.waiting} bytes): {self._spool.trouble}")
+
+
+def _remember(memory: dict[Any, str], key: object, what: str) -> None:
+    """The latest stand last; the oldest is forgotten."""
+    memory.pop(key, None)
+    memory[key] = what
+    if len(memory) > REMEMBERED:
+        del memory[next(iter(memory))]

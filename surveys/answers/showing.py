@@ -127,6 +127,7 @@ class Showing:
             place=place,
             back=f"/{code}/next?f={back}" if back else "",
             turned=self._turned_form(code, state, page, sealed, picked, fault),
+            typed=any(q.kind == "text" and "".join((picked or {}).get(q.id, ())) for q in page.questions),
         )
 
     def _turned_form(
@@ -136,7 +137,8 @@ class Showing:
         address = f"/{code}/next?{state.mark}f="
         if fault is None or state.mode == "kiosk":
             return self.pages.turned(f"{address}{sealed}&")
-        ours = {q.id: list((picked or {})[q.id]) for q in page.questions if q.id in (picked or {})}
+        # Own words are in no address: there the languages are buttons of the form.
+        ours = {q.id: list((picked or {})[q.id]) for q in page.questions if q.id in (picked or {}) and q.kind != "text"}
         kept = self._sealer.seal(msgspec.structs.replace(state, seen={**state.seen, **ours}))
         return self.pages.turned(f"{address}{kept if len(kept) <= MAX_SEALED else sealed}&{WRONG}={fault.reason}&")
 
@@ -144,7 +146,7 @@ class Showing:
         """Thanks for an answer just kept, and its receipt, for whoever gave the first answer with this very form, and nobody else: an
         officer who entered it, or whoever came by another door since, could erase it. It never shows what was answered. ``more``: another
         questionnaire, and how long it is."""
-        mine = not (state.again or state.resumed or state.helper)
+        mine = not (state.again or state.resumed or state.helper)  # ``again`` also where another form was first
         receipt = receipts.shown(self._receipt_for(state.nonce)) if mine else ""
         onward = {"address": f"/{code}/next?f={more[0]}", "n": more[1]} if more else None
         turned = self.pages.turned(f"/{code}/thanks?{state.mark}f={sealed}&")
@@ -160,6 +162,10 @@ class Showing:
             more=onward,
             turned=turned,
         )
+
+    def receipt_hash(self, state: FormState) -> str:
+        """As the ledger keeps it of the form that gave the first answer."""
+        return receipts.receipt_hash(self._receipt_for(state.nonce))
 
     def carried(self, lang: str, script: str = "", *, leaves: bool = True) -> dict[str, Any]:
         """What a page has besides words: its recordings, its script and what that may do; ``leaves``: a survey device's page that goes back

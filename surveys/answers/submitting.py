@@ -42,11 +42,15 @@ class Submitting:
         if state.slip:
             if given.texts or given.answers or finished:
                 await self._hold(state, given, self._fact(state, given.answers, "page", finished, signs, at or now), now)
+            if finished:
+                self._keeper.finish(state.questionnaire, state.nonce)
             return
         for question, text in given.texts.items():
             await self._comment(state, question, masked(text), now.astimezone(LOCAL).date())
         if given.answers or finished:
-            await self._keeper.keep(encode(self._fact(state, given.answers, "page", finished, signs, at or now), now))
+            await self._keeper.keep(encode(self._fact(state, given.answers, "page", finished, signs, at or now), now), state.nonce)
+        if finished:
+            self._keeper.finish(state.questionnaire, state.nonce, state.survey_id)
 
     async def _hold(self, state: FormState, given: Given, fact: SurveyAnswered, now: datetime) -> None:
         """A page of a slip that leads to no dossier yet waits in the ledger: of whom it is nobody knows."""
@@ -61,7 +65,7 @@ class Submitting:
     async def not_me(self, state: FormState) -> None:
         """Somebody else got the message. Raises Retryable."""
         now = self._clock.now()
-        await self._keeper.keep(encode(self._fact(state, {}, "not_me", False, (), now), now), answer=False)
+        await self._keeper.keep(encode(self._fact(state, {}, "not_me", False, (), now), now))
 
     def _fact(
         self, state: FormState, answers: Mapping[str, Answer], act: Act, finished: bool, signs: Sequence[str], at: datetime

@@ -96,7 +96,8 @@ class Ratings:
                 return "unknown"
             if slot.expires_at is not None and now >= slot.expires_at:
                 return "expired"
-            await self._keeper.keep(encode(self._fact(event, slot, *answer, now), now))
+            fact = self._fact(event, slot, *answer, now)
+            await self._keeper.keep(encode(fact, now), fact.nonce)
         except Retryable as away:
             self._events.labels("put_off").inc()
             raise HTTPException(503, headers={"Retry-After": str(max(1, round(away.after)))}) from None

@@ -126,7 +126,7 @@ class Replying:
         ref = f"{provider}:{message.id}"
         heard, fact = await self._records.do(lambda tx: self._decide(tx, ref, message, stop, back))
         if fact is not None:
-            await self._keeper.keep(encode(fact, self._clock.now()))
+            await self._keeper.keep(encode(fact, self._clock.now()), fact.nonce)
             await self._records.do(lambda tx: tx.bind_note(SEEN, ref, {}))
         return heard
 

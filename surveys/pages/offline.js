@@ -29,7 +29,7 @@
   // was filled in. No moments: a phone's clock may be months off.
   const keep = async (action, fields) => {
     const form = new Map(fields), ours = ["form", "at", "website", "finish"];
-    if (!form.has("at") || !form.get("form") || !fields.some(([name, value]) => !ours.includes(name) && value)) return false;
+    if (form.has("turn") || !form.has("at") || !form.get("form") || !fields.some(([name, value]) => !ours.includes(name) && value)) return false;
     const since = Date.now(), until = since + Math.min(1e3 * form.get("at") || WEEK, WEEK);
     await put({ key: form.get("form"), action, since, until, fields: fields.filter(([name]) => name !== "at") });
     const worker = self.registration || (navigator.serviceWorker && (await navigator.serviceWorker.getRegistration()));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,7 +93,7 @@ async def test_pages_are_light_and_ask_for_nothing_else(site: Installation) -> N
     for path in (f"/{CODE}", f"/{CODE}?lang=en", f"/{CODE}/stop", f"/{CODE}/why", f"/{USED}", f"/{OLD}", f"/{UNKNOWN}"):
         page = await site.get(path)
         assert len(page.content) < 30_000
-        assert int(page.headers["content-length"]) < 4_000, "over the wire, compressed"
+        assert int(page.headers["content-length"]) < 4_100, "over the wire, compressed"
         assert re.findall(r"""(?:src|href|action)=["'](?!/|#|data:,|\?lang=|tel:)""", page.text) == []
         assert "<script" not in page.text
         assert "style=" not in page.text
@@ -291,8 +292,8 @@ async def test_only_the_latest_answers_are_remembered(tmp_path: Path, monkeypatc
     spool = Spool(tmp_path, "w")
     keeper = Keeper(MemoryLog(), spool, CollectorRegistry())
     for page in (1, 2, 1, 3):
-        await keeper.keep(record("page", page))
-    assert [keeper.kept_lately(f"page:{n}") for n in (1, 2, 3)] == [True, False, True]
+        await keeper.keep(record("page", page), f"form {page}")
+    assert [keeper.first_lately(f"page:{n}") for n in (1, 2, 3)] == ["form 1", "", "form 3"]
     spool.close()
 
 
@@ -547,6 +548,40 @@ async def test_half_an_hour_later_a_page_gone_back_to_shows_no_answer(site: Inst
     assert " checked" not in (await site.get(link[1])).text
 
 
+async def test_after_the_thanks_back_shows_that_an_answer_stands_and_none_of_it(site: Installation) -> None:
+    pages = await walk(site, CODE, {"Q0": "2"}, {"Q7": ["slow"]})
+    before = re.search(r'class="back"><a href="([^"]+)"', pages[-1].text)
+    assert before
+    await site.send(pages[-1], CODE, Q1="4", finish="1")
+    back = await site.get(before[1])
+    assert (page_of(back), " checked" in back.text) == ("already", False)
+    afresh = await site.get(html.unescape(re.findall(r'href="(/[^"]+/next[^"]+)"', back.text)[0]))
+    assert (page_of(afresh), " checked" in afresh.text) == ("ask-1", False)
+    thanks = await onward(site, await site.send(afresh, CODE, Q0="5", finish="1"))
+    assert (page_of(thanks), 'class="code"' in thanks.text) == ("thanks", False)
+
+
+async def test_after_a_restart_of_the_site_the_ledger_tells_that_a_form_was_finished(site: Installation) -> None:
+    pages = await walk(site, CODE, {"Q0": "2"}, {"Q7": ["slow"]})
+    link = re.search(r'class="back"><a href="([^"]+)"', pages[-1].text)
+    assert link
+    site.ledger.add(slot(answered=True, answered_at=NOW, finished=("ttp-core",)))
+    assert page_of(await site.get(link[1])) == "already"
+
+
+async def test_own_words_stand_in_no_address_and_stay_when_the_language_is_turned(site: Installation) -> None:
+    page = (await walk(site, CODE, {"Q0": "5"}, *[{}] * 6))[-1]
+    words = "x" * 501
+    long = await site.send(page, CODE, Q8=words)
+    for address in re.findall(r'href="([^"]+next[^"]+)"', long.text):
+        assert words not in (await site.get(html.unescape(address))).text
+    turned = await site.send(long, CODE, Q8=words, turn="en")
+    assert (turned.status_code, '<html lang="en"' in turned.text, words in turned.text) == (200, True, True)
+    assert site.ledger.comments == []
+    assert (await site.send(turned, CODE, Q8="short")).status_code == 303
+    assert [one[2] for one in site.ledger.comments] == ["short"]
+
+
 async def test_a_comment_too_long_stays_on_the_page_and_one_without_ledger_too(site: Installation) -> None:
     page = (await walk(site, CODE, {"Q0": "5"}, *[{}] * 6))[-1]
     assert page_of(page) == "ask-9"
@@ -575,6 +610,15 @@ async def test_who_stopped_goes_on_from_any_device_for_seven_days_but_never_at_w
         site.clock.at += timedelta(days=8)
         assert 'rel="next"' not in (await site.get(f"/{CODE}")).text
         assert (await site.get(link[1])).status_code == 410
+
+
+async def test_who_stopped_amid_the_second_questionnaire_goes_on_there(tmp_path: Path) -> None:
+    online = msgspec.structs.replace(about(), submission_channel="online")
+    amid = slot(answered=True, answered_at=NOW, about=online, finished=("ttp-core",), done=("ttp-core:Q7", "ttp-portal:P1"))
+    both = slot("used", answered=True, answered_at=NOW, about=online, finished=("ttp-core", "ttp-portal"), done=("ttp-portal:P1",))
+    async with opened(tmp_path, amid, both) as site:
+        assert page_of(await site.get(next_of(await site.get(f"/{CODE}")))) == "ask-ttp-portal-2"
+        assert next_of(await site.get(f"/{USED}")) == ""
 
 
 @pytest.mark.parametrize("done", [(), ("ttp-core:Q7",)])
