@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,8 +28,9 @@ YEAR_S: Final = 365 * DAY_S
 _SCRIPT: Final = "text/javascript; charset=utf-8"
 
 
+@cache
 def script(name: str) -> str:
-    """Address of a script; it changes with what is in it."""
+    """Address of a script; it changes with what is in it. Files are read once, as ``Serving`` does."""
     return f"/{name}?v={hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()[:12]}"
 
 
