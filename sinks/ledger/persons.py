@@ -64,11 +64,13 @@ class Persons(Erasing, Claiming):
         if self._message_under_way(hashes):
             raise Retryable("a message to this person is under way; nothing was erased. Try again in a few minutes", after=120)
         self._withdraw_due(slots, now)
+        words = self._without_words([s.survey_id for s in slots])
+        self.count_erased(day, "comments", {"": words})
         done = dict(self.erase_slots(slots, day, now)) if slots else {}
         self.choose("opt_out" if opt_out else "opt_in", hashes, now, "rights")
         kept = self._hashes_needed(hashes, now)
         gone = sa.delete(t.contacts).where(t.contacts.c.hash.in_(set(hashes) - kept))
-        done |= {"dossiers": len(slots), "hashes": self.conn.execute(gone).rowcount, "hashes_kept": len(kept)}
+        done |= {"dossiers": len(slots), "comments": words, "hashes": self.conn.execute(gone).rowcount, "hashes_kept": len(kept)}
         self.count_erased(day, "hashes", {"": done["hashes"]})
         told = {"kind": kind, "opt_out": opt_out, "dossiers": len(slots)}
         self.audited(by, "erased", f"contact:{mark(self.tools.contact_hash(kind, value))}", told)
@@ -93,6 +95,7 @@ class Persons(Erasing, Claiming):
     def _exported(self, slot: Any) -> dict[str, Any]:
         claims = self.conn.execute(sa.select(t.claims).where(t.claims.c.ref == slot.survey_id).order_by(t.claims.c.claimed_at))
         answer = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == slot.survey_id)).first()
+        words = sa.select(t.comments.c.question, t.comments.c.text).order_by(t.comments.c.question)
         score = None if answer is None else {"score": answer.score, "revision": answer.revision, "counted_at": answer.counted_at}
         messages = [{name: getattr(claim, name) for name in _OF_MESSAGE} for claim in claims]
         return {
@@ -100,6 +103,7 @@ class Persons(Erasing, Claiming):
             "named": self._named(slot.dossier_ref),
             "messages": messages,
             "answer": score,
+            "own_words": {row.question: row.text for row in self.conn.execute(words.where(t.comments.c.survey_id == slot.survey_id))},
         }
 
     def _named(self, dossier_ref: str) -> dict[str, Any] | str:
@@ -113,6 +117,11 @@ class Persons(Erasing, Claiming):
         return {name: getattr(entry, name) for name in entry.__struct_fields__}
 
     # --- erase
+
+    def _without_words(self, surveys: Sequence[str]) -> int:
+        """Own words and wishes to be called back go with what leads to the person; how many words went."""
+        self.conn.execute(sa.delete(t.callbacks).where(t.callbacks.c.survey_id.in_(surveys)))
+        return self.conn.execute(sa.delete(t.comments).where(t.comments.c.survey_id.in_(surveys))).rowcount
 
     def _withdraw_due(self, slots: Sequence[Any], now: datetime) -> None:
         """What waits is not sent. Endings that are not decided yet, or rest, are decided without a contact: not asked, ``no_contact``."""

@@ -441,6 +441,7 @@ def test_an_export_has_what_names_the_person_their_messages_and_their_score(ledg
     take(ledger, act("d2", "+84912000002"))
     with ledger.begin() as tx:
         tx.count(answered(survey, 2), NOON)
+        tx.keep_comment(survey, "Q8", tx.slot_by_survey(survey).about, "chờ lâu", 0, DAY)  # type: ignore[union-attr]
         found = tx.export_person("phone", PHONE, "lan")
     (one,) = found["dossiers"]
     named = {"code": "code of d1", "phone": PHONE, "email": None, "applicant_id": None, "slip_code": None, "landline": None}
@@ -448,9 +449,18 @@ def test_an_export_has_what_names_the_person_their_messages_and_their_score(ledg
     assert (one["answer"]["score"], [m["state"] for m in one["messages"]]) == (2, ["handed_over"])
     assert json.loads(one["about"])["field"] == "land"
     assert [c["asked_at"] for c in found["contact"]] == [NOON]
+    assert one["own_words"] == {"Q8": "chờ lâu"}
     with ledger.read() as reader:
         (line,) = reader.audit()
     assert (line.act, line.detail) == ("export_asked", {"kind": "phone", "dossiers": 1})
+
+
+def test_own_words_go_with_the_person(ledger: Ledger) -> None:
+    survey = asked(ledger)
+    with ledger.begin() as tx:
+        tx.keep_comment(survey, "Q8", tx.slot_by_survey(survey).about, "chờ lâu", 0, DAY)  # type: ignore[union-attr]
+        assert tx.erase_person("phone", PHONE, NOON, DAY, opt_out=False, by="lan")["comments"] == 1
+        assert tx.conn.execute(sa.text("SELECT count(*) FROM comments")).scalar_one() == 0
 
 
 def test_an_export_by_the_source_s_own_id_and_of_nobody(ledger: Ledger) -> None:
