@@ -149,7 +149,9 @@ class SurveyAnswered(Fact, frozen=True, kw_only=True):
     language: Language
     page: int
     answers: dict[str, Any]
-    """Question id → 1–5 or null ("not applicable") of a scale, an option id, a list of option ids, or true. Never free text."""
+    """Question id → 1–5 or null ("not applicable") of a scale, an option id, a list of option ids, or true. Never free text.
+
+    An empty list, and false, take back what was answered before, if anything was."""
     nonce: str
     """Of the form that was filled in: the pages of one submission share it."""
     answered_at: datetime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -12,12 +13,16 @@ import sqlalchemy as sa
 from hailong.domain.doors import place_of
 from hailong.events import About, CountedKind, SurveyAnswered, SurveyCounted
 from hailong.ports import DueRow
+from sinks.ledger import changing
 from sinks.ledger import schema as t
 from sinks.ledger.entering import Entering
 
-CORE = "Q0"
-CALL_BACK = "Q9"
+CORE: Final = "Q0"
 """The question whose answer is the satisfaction of the slot."""
+CALL_BACK: Final = "Q9"
+"""The question whose answer is the wish to be called back."""
+WITHDRAWN: Final = "withdrawn"
+"""Reason of a detail that takes the answers to its questions back, and outcome of a call back that is wished no more."""
 AT_ONCE: Final = timedelta(minutes=10)
 """An answer by code so soon after the ending was probably given at the desk."""
 LATELY: Final = timedelta(days=30)
@@ -54,7 +59,9 @@ class Answering(Entering):
 
         The first Q0 of a slot is its answer, or held where a door or the ledger saw a sign of pressure. Another Q0 is a retraction
         (reason ``changed``) and an answer with the next revision, which figures report apart, both in the mode and place of the first
-        one; ``control`` of the new answer says by which it came. Other questions are a detail.
+        one; ``control`` of the new answer says by which it came. Other questions are a detail: the first answer to each (revision
+        0), as with Q0; another one apart (revision 1), and so is that there is none any more (reason ``withdrawn``), after which one may
+        be the first.
         """
         last = self.position("counted")
         if self._is_echo(fact.event_id):
@@ -66,19 +73,45 @@ class Answering(Entering):
         line = _Line(self, fact, now, last)
         if fact.act == "not_me":
             line.add("disposition", reason="not_me")
-        elif CORE in fact.answers:
-            before = self._count_core(line, before)
-        rest = {k: v for k, v in fact.answers.items() if k != CORE}
-        if rest:
-            self._count_rest(line, before, rest)
-        if before is not None:
-            self._note(line, before, rest)
-        if rest.get(CALL_BACK) is True:
-            row = {"survey_id": fact.survey_id, "unit": fact.about.handling_unit, "asked_at": now}
-            self.insert_new(t.callbacks, [row])
+        waits = before is not None and _waits(before)
+        before = self._page(line, before)
+        if waits and fact.answers:
+            self._hold_too(fact)
+        self._call_back(fact, now)
         if fact.answers:
             self.used(fact.questionnaire, fact.questionnaire_version, now)
         return self._write(line.out, fact.event_id, now)
+
+    def _page(self, line: _Line, before: Any) -> Any:
+        """What a page adds to ``line`` and changes of the answer ``before``, which is given back as it is then. What is said beside a held
+        answer waits with it."""
+        fact = line.fact
+        if CORE in fact.answers and fact.act == "page":
+            before = self._count_core(line, before)
+        rest = {k: v for k, v in fact.answers.items() if k != CORE}
+        said = changing.page(fact.questionnaire, rest, json.loads(before.done) if before is not None else ())
+        if before is None or not _waits(before):
+            for revision, answers in enumerate((said.first, said.again)):
+                if answers:
+                    line.add("detail", answers=answers, revision=revision)
+            if said.gone:
+                line.add("detail", answers=said.gone, revision=1, reason=WITHDRAWN)
+        if before is not None:
+            self._note(line, before, said.done)
+        return before
+
+    def _call_back(self, fact: SurveyAnswered, now: datetime) -> None:
+        """The newest word on it holds: a wish taken back is on no list, and one given again after that is new."""
+        wish = fact.answers.get(CALL_BACK)
+        mine = t.callbacks.c.survey_id == fact.survey_id
+        if wish is False:
+            taken_back = sa.update(t.callbacks).where(mine, t.callbacks.c.done_at.is_(None))
+            self.conn.execute(taken_back.values(done_at=now, done_by=None, outcome=WITHDRAWN))
+        elif wish is True and not self.insert_new(
+            t.callbacks, [{"survey_id": fact.survey_id, "unit": fact.about.handling_unit, "asked_at": now}]
+        ):
+            once_more = sa.update(t.callbacks).where(mine, t.callbacks.c.outcome == WITHDRAWN)
+            self.conn.execute(once_more.values(asked_at=now, done_at=None, outcome=None))
 
     def _count_core(self, line: _Line, before: Any) -> Any:
         fact, score = line.fact, line.fact.answers[CORE]
@@ -89,9 +122,9 @@ class Answering(Entering):
             row = {"survey_id": fact.survey_id, "revision": 0, "score": score, "seq": first.seq, "counted_at": first.counted_at}
             row |= {"first_score": score, "about": msgspec.json.encode(fact.about).decode(), "mode": fact.mode}
             row |= {"receipt_hash": self.tools.receipt_hash(fact.nonce), "held": sign}
-            row["fact"] = msgspec.json.encode(fact).decode() if sign else None
+            row["fact"] = _written([fact]) if sign else None
             self.insert_new(t.answers, [row])
-        elif before.score != score:
+        elif _latest(before) != score:
             self._change_core(line, before, score)
         return self.conn.execute(sa.select(t.answers).where(mine)).one()
 
@@ -109,21 +142,11 @@ class Answering(Entering):
             values["score"] = score
         self.conn.execute(sa.update(t.answers).where(t.answers.c.survey_id == before.survey_id).values(**values))
 
-    def _count_rest(self, line: _Line, before: Any, rest: dict[str, Any]) -> None:
-        """The first answer to each question is its answer (revision 0), as with Q0; another one is reported apart (revision 1). What is
-        said beside a held answer waits with it."""
-        done = json.loads(before.done) if before is not None else []
-        again = {q: v for q, v in rest.items() if f"{line.fact.questionnaire}:{q}" in done}
-        first = {q: v for q, v in rest.items() if q not in again}
-        if before is not None and _waits(before):
-            held = msgspec.json.decode(before.fact, type=SurveyAnswered)
-            held = msgspec.structs.replace(held, answers={**first, **held.answers})
-            mine = t.answers.c.survey_id == line.fact.survey_id
-            self.conn.execute(sa.update(t.answers).where(mine).values(fact=msgspec.json.encode(held).decode()))
-            return
-        for revision, answers in enumerate((first, again)):
-            if answers:
-                line.add("detail", answers=answers, revision=revision)
+    def _hold_too(self, fact: SurveyAnswered) -> None:
+        """A later page waits beside the held answer, in its order."""
+        mine = t.answers.c.survey_id == fact.survey_id
+        held = self.conn.execute(sa.select(t.answers.c.fact).where(mine)).scalar_one()
+        self.conn.execute(sa.update(t.answers).where(mine).values(fact=_written([*_held(held), fact])))
 
     def _sign(self, fact: SurveyAnswered) -> str | None:
         """What only the ledger can see of a first answer given away from the desk."""
@@ -139,11 +162,9 @@ class Answering(Entering):
         joined = sa.select(sa.func.count()).select_from(t.answers.join(t.slots, a.survey_id == s.survey_id)).where(lately)
         return "many_dossiers" if self.conn.execute(joined).scalar_one() >= MANY else None
 
-    def _note(self, line: _Line, before: Any, rest: dict[str, Any]) -> None:
+    def _note(self, line: _Line, before: Any, done: Sequence[str]) -> None:
         """Which questions were answered, without what: so that somebody who comes back goes on where they stopped."""
-        fact = line.fact
-        done, finished = json.loads(before.done), json.loads(before.finished)
-        done += [one for q in rest if (one := f"{fact.questionnaire}:{q}") not in done]
+        fact, finished = line.fact, json.loads(before.finished)
         if fact.finished and fact.questionnaire not in finished:
             finished.append(fact.questionnaire)
             line.add("disposition", reason="finished")
@@ -187,24 +208,26 @@ class Answering(Entering):
         self.conn.execute(gone.values(score=None, first_score=None, done="[]", finished="[]", fact=None))
 
     def _release(self, survey_id: str, now: datetime) -> None:
-        """A held answer that a person let go is counted now. Its changes while it was held never were: they are counted from here on."""
+        """A held answer that a person let go is counted now, and then, in order, what came while it was held, as if it came now."""
         mine = t.answers.c.survey_id == survey_id
         row = self.conn.execute(sa.select(t.answers).where(mine)).first()
         if row is None or row.fact is None or row.judged != "released" or self._is_echo(f"release:{survey_id}"):
             return
-        line = _Line(self, msgspec.json.decode(row.fact, type=SurveyAnswered), now, self.position("counted"))
+        facts = _held(row.fact)
+        line = _Line(self, facts[0], now, self.position("counted"))
         first = line.add("answer", score=row.score, answers={CORE: row.score}, reason="released")
-        if rest := {q: v for q, v in line.fact.answers.items() if q != CORE}:
-            line.add("detail", answers=rest)
+        counted = {"fact": None, "revision": 0, "done": "[]", "seq": first.seq, "counted_at": first.counted_at}
+        self.conn.execute(sa.update(t.answers).where(mine).values(**counted))
+        for fact in facts:
+            self._page(line.of(fact), self.conn.execute(sa.select(t.answers).where(mine)).one())
         self._write(line.out, f"release:{survey_id}", now)
-        self.conn.execute(sa.update(t.answers).where(mine).values(fact=None, revision=0, seq=first.seq, counted_at=first.counted_at))
 
     def _confirm(self, survey_id: str, now: datetime) -> None:
         """A held answer that a person found to be none: it is never counted, and figures hold it no more."""
         row = self.conn.execute(sa.select(t.answers).where(t.answers.c.survey_id == survey_id)).first()
         if row is None or row.fact is None or row.judged != "confirmed" or self._is_echo(f"confirm:{survey_id}"):
             return
-        line = _Line(self, msgspec.json.decode(row.fact, type=SurveyAnswered), now, self.position("counted"))
+        line = _Line(self, _held(row.fact)[0], now, self.position("counted"))
         line.add("disposition", reason="confirmed")
         self._write(line.out, f"confirm:{survey_id}", now)
 
@@ -233,6 +256,23 @@ def _waits(row: Any) -> bool:
     return row.held is not None and row.fact is not None
 
 
+def _held(written: str) -> list[SurveyAnswered]:
+    """The pages that wait, in order; one alone before changes waited too."""
+    read: SurveyAnswered | list[SurveyAnswered] = msgspec.json.decode(written, type=SurveyAnswered | list[SurveyAnswered])
+    return read if isinstance(read, list) else [read]
+
+
+def _written(facts: Sequence[SurveyAnswered]) -> str:
+    return msgspec.json.encode(facts).decode()
+
+
+def _latest(before: Any) -> int | None:
+    """The newest Q0: what counts now, or will when it is let go."""
+    if not _waits(before):
+        return before.score  # type: ignore[no-any-return]
+    return [fact.answers[CORE] for fact in _held(before.fact) if CORE in fact.answers][-1]  # type: ignore[no-any-return]
+
+
 class _Line:
     """What one submission adds, in order."""
 
@@ -240,6 +280,12 @@ class _Line:
         self.fact = fact
         self.out: list[SurveyCounted] = []
         self._tx, self._now, self._last = tx, now, last
+
+    def of(self, fact: SurveyAnswered) -> _Line:
+        """The same line, going on with another submission."""
+        line = _Line(self._tx, fact, self._now, self._last)
+        line.out = self.out
+        return line
 
     def add(self, kind: CountedKind, **fields: Any) -> SurveyCounted:
         """The next record about this submission; ``fields`` before what it says itself."""

@@ -152,16 +152,20 @@ class Entering(Base):
     # --- beside an answer
 
     def keep_comment(self, survey_id: str, question: str, about: About, text: str, masked: int, day: date) -> None:
-        """Own words about a slot; later ones replace the ones before, and none are kept of an answer that was erased or is going to be.
+        """Own words about a slot; later ones replace the ones before, none (empty) delete them, and none are kept of an answer that was
+        erased or is going to be.
 
         ``text``: with what named anybody masked already.
         """
+        mine = sa.and_(t.comments.c.survey_id == survey_id, t.comments.c.question == question)
         if self._is_erased(survey_id):
+            return
+        if not text:
+            self.conn.execute(sa.delete(t.comments).where(mine))
             return
         row: dict[str, Any] = {"survey_id": survey_id, "question": question, "about": msgspec.json.encode(about).decode(), "text": text}
         row |= {"masked": masked, "day": day}
         if not self.insert_new(t.comments, [row]):
-            mine = sa.and_(t.comments.c.survey_id == survey_id, t.comments.c.question == question)
             self.conn.execute(sa.update(t.comments).where(mine).values(text=text, masked=masked, day=day))
 
     def _is_erased(self, survey_id: str) -> bool:

@@ -74,8 +74,12 @@ def test_a_marked_answer_is_held_and_counts_when_a_person_lets_it_go(ledger: Led
     with ledger.begin() as tx:
         assert tx.carry_out(LATER, 10) == 1
         assert tx.carry_out(LATER, 10) == 0
-    last = counted(ledger)[-1]
-    assert (last.kind, last.reason, last.score, last.revision, last.seq) == ("answer", "released", 5, 0, 3)
+    first, *later = counted(ledger)[2:]
+    assert (first.kind, first.reason, first.score, first.revision, first.seq) == ("answer", "released", 5, 0, 3)
+    assert [(f.kind, f.reason, f.score, f.revision, f.seq) for f in later] == [
+        ("retraction", "changed", 5, 0, 4),
+        ("answer", None, 1, 1, 5),
+    ], "its change counts after it, as any other"
 
 
 def test_what_was_said_beside_a_held_answer_waits_with_it(ledger: Ledger) -> None:
@@ -85,7 +89,50 @@ def test_what_was_said_beside_a_held_answer_waits_with_it(ledger: Ledger) -> Non
     judged(ledger, "s1", "released")
     with ledger.begin() as tx:
         tx.carry_out(LATER, 10)
-    assert [(f.kind, f.answers) for f in counted(ledger)[1:]] == [("answer", {"Q0": 2}), ("detail", {"Q7": ["slow"], "Q1": 4})]
+    assert [(f.kind, f.revision, f.answers) for f in counted(ledger)[1:]] == [
+        ("answer", 0, {"Q0": 2}),
+        ("detail", 0, {"Q7": ["slow"]}),
+        ("detail", 0, {"Q1": 4}),
+        ("detail", 1, {"Q7": ["trips"]}),
+    ]
+
+
+def test_changes_while_an_answer_is_held_come_to_the_same_as_changes_of_one_that_is_not(ledger: Ledger) -> None:
+    """But for the reason of the first one, and what says that it was held."""
+
+    def pages(survey: str) -> list[Any]:
+        said: list[dict[str, Any]] = [{"Q1": 2}, {"Q1": 4}, {"Q7": ["slow"]}, {"Q7": []}, {"Q0": 5}, {"Q0": 5}, {"Q0": 1}, {"Q9": True}]
+        more = [{"Q9": False}, {"Q1": 4}]
+        later = [
+            answered(survey, 2, survey, event_id=f"{survey}{n}", answers=one, place="desk" if n % 2 else "away")
+            for n, one in enumerate(said + more)
+        ]
+        return [answered(survey, 1, survey, answers={"Q0": 1, "Q6": "2"}, signs=["burst"] if survey == "held" else []), *later]
+
+    count(ledger, *pages("free"), *pages("held"))
+    judged(ledger, "held", "released")
+    with ledger.begin() as tx:
+        assert tx.carry_out(LATER, 10) == 1
+        rows = {row.survey_id: row for row in tx.conn.execute(sa.select(schema.answers))}
+    told = [(f.survey_id, f.kind, f.revision, f.score, f.answers, f.mode, f.place, f.control) for f in counted(ledger) if f.kind != "held"]
+    free, held = ([one[1:] for one in told if one[0] == survey] for survey in ("free", "held"))
+    assert len(free) > 8
+    assert held == free
+    for name in ("score", "first_score", "revision", "fact"):
+        assert getattr(rows["held"], name) == getattr(rows["free"], name)
+    assert json.loads(rows["held"].done) == json.loads(rows["free"].done)
+    assert count(ledger, *pages("held")) == [], "echoes, once released too"
+
+
+def test_what_was_held_by_an_earlier_version_is_let_go_too(ledger: Ledger) -> None:
+    count(ledger, answered("s1", 2, signs=["burst"]))
+    merged = msgspec.json.encode(answered("s1", 2, answers={"Q1": 4, "Q0": 2})).decode()
+    with ledger.begin() as tx:
+        tx.conn.execute(sa.update(schema.answers).values(fact=merged))
+    judged(ledger, "s1", "released")
+    with ledger.begin() as tx:
+        tx.carry_out(LATER, 10)
+    assert [(f.kind, f.answers) for f in counted(ledger)[1:]] == [("answer", {"Q0": 2}), ("detail", {"Q1": 4})]
 
 
 def test_a_held_answer_that_is_erased_is_held_no_more(ledger: Ledger) -> None:
@@ -103,6 +150,24 @@ def test_the_first_answer_to_a_question_stands_and_a_later_one_is_kept_apart(led
     count(ledger, answered("s1", 2, "a", event_id="a", answers={"Q1": 4}))
     more = count(ledger, answered("s1", 2, "b", event_id="b", answers={"Q1": 1, "Q2": 5}))
     assert [(f.kind, f.revision, f.answers) for f in more] == [("detail", 0, {"Q2": 5}), ("detail", 1, {"Q1": 1})]
+
+
+def test_what_is_left_empty_takes_back_what_stood_and_only_that(ledger: Ledger) -> None:
+    def said(n: int, **answers: Any) -> list[tuple[int, str | None, dict[str, Any]]]:
+        told = count(ledger, answered("s1", 2, f"n{n}", event_id=f"n{n}", answers=answers))
+        return [(f.revision, f.reason, f.answers) for f in told]
+
+    count(ledger, answered("s1", 2))
+    assert said(0, Q9=False, Q7=[]) == [], "nothing stands: a box left empty says nothing"
+    assert said(1, Q7=["attitude", "charges"]) == [(0, None, {"Q7": ["attitude", "charges"]})]
+    assert said(2, Q7=["slow"]) == [(1, None, {"Q7": ["slow"]})]
+    assert said(3, Q7=[], Q1=4) == [(0, None, {"Q1": 4}), (1, "withdrawn", {"Q7": []})]
+    assert said(3, Q7=[], Q1=4) == [], "an echo"
+    assert said(4, Q7=[]) == [], "it is gone already"
+    assert said(5, Q7=["trips"]) == [(0, None, {"Q7": ["trips"]})], "nothing stood: it is the first"
+    assert said(6, Q7=["slow"], Q1=1) == [(1, None, {"Q7": ["slow"], "Q1": 1})]
+    with ledger.begin() as tx:
+        assert json.loads(tx.conn.execute(sa.select(schema.answers)).one().done) == ["ttp-core:Q7", "ttp-core:Q1"]
 
 
 def test_a_confirmed_one_is_never_counted(ledger: Ledger) -> None:
@@ -157,7 +222,7 @@ def test_a_change_is_counted_where_the_first_answer_was_and_says_by_which_door_i
     assert left(told) == {("kiosk", "desk"): [0, 0]}
 
 
-def test_changes_of_a_held_answer_are_not_taken_back_since_they_were_never_counted(ledger: Ledger) -> None:
+def test_changes_of_a_held_answer_count_when_it_is_let_go_and_go_with_it(ledger: Ledger) -> None:
     count(ledger, answered("s1", 5, signs=["burst"]))
     (kept,) = count(ledger, answered("s1", 1, "n2", mode="sms"))
     assert (kept.kind, kept.mode, kept.control) == ("held", "link", {"mode": "sms", "place": "away"})
@@ -166,9 +231,9 @@ def test_changes_of_a_held_answer_are_not_taken_back_since_they_were_never_count
     assert (kept.kind, kept.revision) == ("held", 2), "judged, and its release is not written yet"
     with ledger.begin() as tx:
         tx.carry_out(LATER, 10)
-    assert left(counted(ledger)) == {("link", "away"): [1, 0]}
+    assert left(counted(ledger)) == {("link", "away"): [1, 2]}, "counted from its release on"
     count(ledger, answered("s1", 4, "n4"))
-    assert left(counted(ledger)) == {("link", "away"): [1, 1]}
+    assert left(counted(ledger)) == {("link", "away"): [1, 3]}
     erase(ledger, "n")
     assert left(counted(ledger)) == {("link", "away"): [0, 0]}
 
@@ -351,3 +416,45 @@ def test_a_wish_to_be_called_back_is_a_line_with_a_number_that_is_shown_on_deman
         with pytest.raises(ValueError, match="outcome"):
             tx.called_back(survey, "gone", "an", LATER)
         assert tx.call_backs() == []
+
+
+def test_who_wants_to_be_called_back_no_more_is_on_no_list_and_their_number_is_not_seen(ledger: Ledger) -> None:
+    take(ledger, act("d1", "+84900000001"))
+    with ledger.begin() as tx:
+        survey = tx.slots_for_decision(["d1"])["d1"].survey_id
+
+    def wish(event_id: str, said: bool, signs: list[str] | None = None) -> None:
+        count(ledger, answered(survey, 2, event_id, event_id=event_id, answers={"Q9": said}, signs=signs or []))
+
+    def listed() -> tuple[list[str], str | None]:
+        with ledger.begin() as tx:
+            return [one.id for one in tx.call_backs()], tx.number_of(survey, "an")
+
+    count(ledger, answered(survey, 2, signs=["burst"]))
+    wish("a", True)
+    assert listed() == ([survey], "+84900000001")
+    wish("b", False)
+    assert listed() == ([], None), "also of an answer that is held"
+    with ledger.begin() as tx:
+        assert tx.conn.execute(sa.select(schema.callbacks.c.outcome)).scalar_one() == "withdrawn"
+        assert not tx.called_back(survey, "solved", "an", LATER)
+    wish("a", True)
+    assert listed() == ([], None), "an echo of the wish is no wish"
+    wish("c", True)
+    assert listed() == ([survey], "+84900000001"), "wished again"
+    with ledger.begin() as tx:
+        assert tx.called_back(survey, "solved", "an", LATER)
+    wish("d", False)
+    wish("e", True)
+    with ledger.begin() as tx:
+        assert tx.conn.execute(sa.select(schema.callbacks.c.outcome)).scalar_one() == "solved", "they were called: that stands"
+
+
+def test_own_words_can_be_taken_back(ledger: Ledger) -> None:
+    words = (answered("s1", 2).about, "lâu", 0, NOON.date())
+    with ledger.begin() as tx:
+        tx.keep_comment("s1", "Q8", *words)
+        tx.keep_comment("s2", "Q8", *words)
+        tx.keep_comment("s1", "Q8", words[0], "", 0, NOON.date())
+        tx.keep_comment("s1", "Q8", words[0], "", 0, NOON.date())
+        assert [row.survey_id for row in tx.conn.execute(sa.select(schema.comments))] == ["s2"]

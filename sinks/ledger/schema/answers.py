@@ -28,9 +28,10 @@ answers = sa.Table(
     sa.Column("fact", sa.Text),
     sa.Index("ix_answers_held", "held", "judged"),
 )
-"""``first_score``: of revision 0, which figures count; ``done``: questions answered, ``finished``: questionnaires, of the other pages;
+"""``first_score``: of revision 0, which figures count; ``done``: questions answered (and again with "-" before it, where that was
+taken back), ``finished``: questionnaires, of the other pages;
 ``held``: the sign for which the first answer waits or waited for a person, who ``judged`` it ``released`` or ``confirmed``; ``fact``: what
-came in, while it is held."""
+came in while it is held, in order."""
 
 comments = sa.Table(
     "comments",
@@ -56,7 +57,7 @@ callbacks = sa.Table(
     sa.Column("done_by", sa.String),
     sa.Column("outcome", sa.String),
 )
-"""Who wants to be called back by the quality office."""
+"""Who wants to be called back by the quality office; with outcome ``withdrawn``, not any more."""
 
 feedback = sa.Table(
     "feedback",
