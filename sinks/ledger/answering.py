@@ -60,8 +60,7 @@ class Answering(Entering):
         The first Q0 of a slot is its answer, or held where a door or the ledger saw a sign of pressure. Another Q0 is a retraction
         (reason ``changed``) and an answer with the next revision, which figures report apart, both in the mode and place of the first
         one; ``control`` of the new answer says by which it came. Other questions are a detail: the first answer to each (revision
-        0), as with Q0; another one apart (revision 1), and so is that there is none any more (reason ``withdrawn``), after which one may
-        be the first.
+        0), as with Q0; another one apart (revision 1), and so is that there is none any more (reason ``withdrawn``).
         """
         last = self.position("counted")
         if self._is_echo(fact.event_id):

@@ -12,7 +12,7 @@ TAKEN_BACK: Final = "-"
 
 @dataclass(frozen=True)
 class Page:
-    """Answers (question id → answer) of a page: ``first`` ones, those ``again`` where one stands, and questions ``gone`` empty that had
+    """Answers (question id → answer) of a page: ``first`` ones, those ``again`` where one was given, and questions ``gone`` empty that had
     one. ``done``: the questions answered, after it."""
 
     first: dict[str, Any]
@@ -32,11 +32,12 @@ def page(questionnaire: str, answers: Mapping[str, Any], done: Sequence[str]) ->
             if stands:
                 said.gone[question] = answer
                 now.append(TAKEN_BACK + mark)
-        elif stands:
+        elif mark in now:
             said.again[question] = answer
+            now[:] = [one for one in now if one != TAKEN_BACK + mark]
         else:
             said.first[question] = answer
-            now[:] = [one for one in now if one != TAKEN_BACK + mark] + ([] if mark in now else [mark])
+            now.append(mark)
     return said
 
 

@@ -20,7 +20,7 @@ from surveys.answers.form_state import DEVICE, THANKS, WHO, FormState, Sealer
 from surveys.answers.keeping import Keeper
 from surveys.answers.pressure import Pressure
 from surveys.answers.showing import AGAIN, KIOSK, KIOSK_SLOW_S, WRONG, Showing, on_device
-from surveys.answers.submitting import Submitting
+from surveys.answers.submitting import Submitting, emptied, remembered
 from surveys.guessing import Guard
 from surveys.records import Records
 from surveys.wording import Library
@@ -37,6 +37,8 @@ AT: Final = "at"
 TRAP: Final = "website"
 """The form field no person sees; whatever fills it in is a program."""
 NOT_ME: Final = "not_me"
+FORGET: Final = "forget"
+"""The form field of the questions whose own words are to be deleted."""
 _OURS: Final = (FINISH, AT, TRAP, NOT_ME, TURN)
 _MAX_FIELDS: Final = 60
 _AGO: Final = re.compile(r"[0-9]{1,7}")
@@ -191,6 +193,9 @@ class Asking:
         if self._finished(state, slot):
             return self._back_after_thanks(code, msgspec.structs.replace(state, language=self._spoken(request, state)))
         fault = _told_wrong(request, state, page)
+        if not fault and (state.mode == DEVICE or self._older(state, HANDED_ON)):  # what is not shown is not taken back by leaving it empty
+            mine = {q.id for q in page.questions}
+            state = msgspec.structs.replace(state, seen={q: a for q, a in state.seen.items() if q not in mine})
         act = state.act if fault else self._new_nonce()  # what was not taken is still to be sent: the same act
         state = msgspec.structs.replace(state, language=self._spoken(request, state), act=act)
         return self._form(code, state, page, picked=self._seen(state, page), fault=fault)
@@ -245,7 +250,7 @@ class Asking:
         """What was answered before on a page gone back to; not any more when the phone may have changed hands."""
         if self._older(state, HANDED_ON):
             return {}
-        return {q.id: _values(state.seen[q.id]) for q in page.questions if q.id in state.seen}
+        return {q.id: _values(state.seen[q.id]) for q in page.questions if q.id in state.seen and q.kind != "text"}
 
     async def thank(self, request: Request) -> Response:
         """``GET /{code}/thanks?f=…``: only for whom we thank; anybody else is sent to the question."""
@@ -281,7 +286,7 @@ class Asking:
             form: dict[str, list[str]] = {}
             for name, value in sent.multi_items():
                 form.setdefault(name, []).append(str(value))
-        ours = {name: "".join(form.pop(name, [])) for name in _OURS}
+        ours, forget = {name: "".join(form.pop(name, [])) for name in _OURS}, form.pop(FORGET, [])
         try:
             code, state = self._state(request, "".join(form.pop(FIELD, [])))
             if state.page == WHO and ours[NOT_ME]:
@@ -299,7 +304,7 @@ class Asking:
         given = validate(page, form) if not ours[TRAP] else Invalid("unexpected_field", None, "The trap was filled in.")
         if isinstance(given, Invalid):
             return self._form(code, state, page, picked=form, fault=given, status=422)
-        return await self._take(request, code, state, page, given, form, ours)
+        return await self._take(request, code, state, page, emptied(state, page, given, forget), form, ours)
 
     async def _take(
         self,
@@ -311,7 +316,7 @@ class Asking:
         form: Mapping[str, list[str]],
         ours: Mapping[str, str],
     ) -> Response:
-        seen = {**{q: a for q, a in state.seen.items() if q not in {x.id for x in page.questions}}, **given.answers}
+        seen = remembered(state, page, given)
         following = None if ours[FINISH] else self._asked(state).next_page(seen, page.number, state.form)
         signs = self._pressure.signs(request, state) if page.number == self._library.current.pages[0].number else []
         try:

@@ -327,10 +327,18 @@ def _asked(
         ],
         "not_applicable": said.not_applicable if q.not_applicable else "",
         "na_chosen": NOT_APPLICABLE in picked,
+        "words": _words(q, state),
         "given": "".join(picked) if q.kind in ("text", "yes") else "",
         "error": words["errors"][fault.reason] if fault and fault.field == q.id else None,
         "error_sound": fault.reason if fault else "",
     }
+
+
+def _words(question: Question, state: FormState) -> str:
+    """What is known of own words written before: that there are some (``kept``), that there may be (``may``), or nothing."""
+    if question.kind != "text":
+        return ""
+    return "kept" if state.seen.get(question.id) is True else "may" if state.again or state.resumed else ""
 
 
 def _problem(fault: Invalid, words: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]) -> dict[str, str]:

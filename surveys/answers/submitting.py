@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from hailong.domain.doors import place_of
 from hailong.domain.masking import Masked, masked
-from hailong.domain.questionnaire import Answer, Given
+from hailong.domain.questionnaire import Answer, Given, Page
 from hailong.domain.units import LOCAL
 from hailong.events import Act, Language, SurveyAnswered, encode
 from hailong.ports import Clock
@@ -36,7 +36,7 @@ class Submitting:
     ) -> None:
         """A page of ``state``. ``at``: when it was filled in, where that is not now. Raises Retryable when nothing was kept.
 
-        A page left empty says nothing, so nothing is recorded but that the person is done, if so.
+        A page left empty says nothing, so nothing is recorded but that the person is done, if so. Empty words delete those before.
         """
         now = self._clock.now()
         if state.slip:
@@ -89,6 +89,27 @@ class Submitting:
             finished=finished,
             signs=list(signs),
         )
+
+
+def emptied(state: FormState, page: Page, given: Given, forget: Collection[str]) -> Given:
+    """``given``, with what was left empty that had an answer as an empty one: options that this form knows were chosen; the box of a
+    consent, which holds for as long as it is ticked; own words, of which ``forget`` says that they are to go."""
+    left = [q for q in page.questions if q.id not in given.answers and q.id not in given.texts]
+    none: dict[str, Answer] = {q.id: [] for q in left if q.kind == "many" and state.seen.get(q.id)}
+    no: dict[str, Answer] = {q.id: False for q in left if q.kind == "yes"}
+    gone = {q.id: "" for q in left if q.kind == "text" and q.id in forget}
+    return Given({**given.answers, **none, **no}, {**given.texts, **gone})
+
+
+def remembered(state: FormState, page: Page, given: Given) -> dict[str, Any]:
+    """What a form was answered, this page included; of own words only that there are some."""
+    asked = {q.id for q in page.questions}
+    written = {
+        q.id: given.texts[q.id] != "" if q.id in given.texts else state.seen.get(q.id) is True for q in page.questions if q.kind == "text"
+    }
+    before = {q: a for q, a in state.seen.items() if q not in asked}
+    now: dict[str, Any] = {**given.answers, **written}
+    return before | {q: a for q, a in now.items() if a is not False and a != []}
 
 
 def identity(

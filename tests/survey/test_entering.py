@@ -252,7 +252,7 @@ async def test_a_slip_without_a_dossier_is_answered_and_held(site: Installation)
     assert 'href="/did?lang=vi"' in thanks.text
     facts = [fact for _, fact, _ in site.ledger.held.values()]
     assert {slip for slip, _, _ in site.ledger.held.values()} == {f"hash of {FREE}"}
-    assert [f.answers for f in facts if f.answers] == [{"Q0": 2}]
+    assert [f.answers for f in facts if f.answers] == [{"Q0": 2}, {"Q9": False}], "a consent not ticked is none"
     assert ({f.survey_id for f in facts}, {f.mode for f in facts}, facts[-1].finished) == ({""}, {"code"}, True)
     (said,) = [texts for _, _, texts in site.ledger.held.values() if texts]
     assert "0912345678" not in said["Q8"][0]

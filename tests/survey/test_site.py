@@ -538,6 +538,54 @@ async def test_back_shows_what_was_chosen_and_a_change_is_another_fact(site: Ins
     assert len({f.nonce for f in site.log.answers()}) == 1
 
 
+def back_from(page: httpx.Response) -> str:
+    link = re.search(r'class="back"><a href="([^"]+)"', page.text)
+    assert link
+    return link[1]
+
+
+async def test_what_was_ticked_and_is_sent_empty_is_taken_back(site: Installation) -> None:
+    pages = await walk(site, CODE, {"Q0": "2"}, {"Q7": ["slow", "charges"]})
+    back = await site.get(back_from(pages[-1]))
+    onto = await onward(site, await site.send(back, CODE))
+    assert site.log.answers()[-1].answers == {"Q7": []}
+    n = len(site.log.answers())
+    again = await site.get(back_from(onto))
+    assert " checked" not in again.text
+    await site.send(again, CODE)
+    assert len(site.log.answers()) == n, "it is gone already"
+
+
+async def test_consent_holds_for_as_long_as_its_box_is_ticked(site: Installation) -> None:
+    pages = await walk(site, CODE, *WHOLE)
+    assert site.log.answers()[-1].answers == {"Q9": True}
+    assert (await site.send(pages[-2], CODE)).status_code == 303, "the browser's own way back, and sent without"
+    assert site.log.answers()[-1].answers == {"Q9": False}
+    page = await site.get(f"/{USED}?again=1&lang=vi")
+    for _ in range(10):
+        if page_of(page) == "ask-10":
+            break
+        page = await onward(site, await site.send(page, USED, **({"Q0": "5"} if page_of(page) == "ask-1" else {})))
+    await site.send(page, USED)
+    assert (site.log.answers()[-1].survey_id, site.log.answers()[-1].answers) == ("used", {"Q9": False})
+
+
+async def test_own_words_stay_until_others_replace_them_or_their_box_says_that_they_go(site: Installation) -> None:
+    pages = await walk(site, CODE, {"Q0": "5"}, *[{}] * 6, {"Q8": "Chờ lâu"})
+    assert 'name="forget"' not in pages[-2].text
+    back = await site.get(back_from(pages[-1]))
+    assert "Ý kiến đã viết vẫn được giữ" in back.text
+    assert ("Chờ lâu" in back.text, len(back.content) < 30_000) == (False, True)
+    kept = await onward(site, await site.send(back, CODE))
+    assert [c[2] for c in site.ledger.comments] == ["Chờ lâu"]
+    back = await site.get(back_from(kept))
+    gone = await onward(site, await site.send(back, CODE, forget="Q8"))
+    assert [c[2] for c in site.ledger.comments] == ["Chờ lâu", ""]
+    assert 'name="forget"' not in (await site.get(back_from(gone))).text
+    replaced = await site.send(back, CODE, forget="Q8", Q8="Nhanh")
+    assert (replaced.status_code, site.ledger.comments[-1][2]) == (303, "Nhanh")
+
+
 async def test_half_an_hour_later_a_page_gone_back_to_shows_no_answer(site: Installation) -> None:
     pages = await walk(site, CODE, {"Q0": "2"}, {"Q7": ["slow"]})
     link = re.search(r'class="back"><a href="([^"]+)"', pages[-1].text)
