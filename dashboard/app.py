@@ -21,8 +21,9 @@ from starlette.routing import Route
 from dashboard import drawing, messages, operations, questionnaire
 from dashboard.access import Access
 from dashboard.administration import Administration
+from dashboard.alerting import AlertLedger, AlertPages, scope_of, unseen, without_name
 from dashboard.calls import CallPages
-from dashboard.gate import Gate, who_of
+from dashboard.gate import Gate
 from dashboard.helping import LARGE, HelpPages
 from dashboard.managing import Managing
 from dashboard.measures import BODY, MeasureLedger, MeasurePages
@@ -36,8 +37,9 @@ from dashboard.talking import Talking
 from dashboard.view import ASKED, Alerts, FigureStore, Question, View, figures_json, question, view
 from dashboard.waiting import Lists, Waiting
 from hailong.domain.papers import LARGEST
-from hailong.domain.scoring import STEP, Version
-from hailong.domain.units import LOCAL
+from hailong.domain.quiet import Sight, sights
+from hailong.domain.scoring import STEP, Filters, Version
+from hailong.domain.units import LOCAL, Registry
 from hailong.ports import Clock, Invalid, Permanent, Retryable
 from web import numbers
 from web.assembly import Lifespan, assemble
@@ -61,6 +63,7 @@ class Views:
         self._clock = clock
         self._step = step
         self._kept: OrderedDict[Question, tuple[Version, View]] = OrderedDict()
+        self._sights: tuple[Version, date, Registry, dict[str, Sight]] | None = None
         self._lock = Lock()
 
     def get(self, asked: Question) -> View:
@@ -84,8 +87,25 @@ class Views:
 
     def alerts(self, scope: Scope, listed: Alerts) -> list[dict[str, Any]]:
         """Those of a scope. Raises Retryable, Permanent."""
-        everything = scope.unit is None and not scope.morning
+        everything = scope.unit is None and not scope.morning and scope.doubts
         return listed() if everything else scope.alerts(listed(), self._store.registry(), self.today())
+
+    def registry(self) -> Registry:
+        """Raises Retryable, Permanent."""
+        return self._store.registry()
+
+    def sights(self, scope: Scope) -> dict[str, Sight]:
+        """How long a fall would stay unseen in each unit of a scope. Raises Retryable, Permanent."""
+        version, today = self._store.version(), self.today()
+        with self._lock:
+            kept = self._sights
+        if kept is None or kept[:2] != (version, today):
+            registry = self._store.registry(version)
+            cells = self._store.figures(Filters(), version).cells
+            kept = version, today, registry, sights(cells, registry, self._store.targets(version), today)
+            with self._lock:
+                self._sights = kept
+        return {unit: sight for unit, sight in kept[3].items() if scope.holds(unit, kept[2], today)}
 
     def ping(self) -> None:
         """Raises Retryable, Permanent."""
@@ -127,6 +147,7 @@ def build_dashboard(
     waiting: tuple[Lists, Callable[[str], str]] | None = None,
     talking: Talking | None = None,
     measures: MeasureLedger | None = None,
+    alerting: AlertLedger | None = None,
     publishing: Publishing | None = None,
     loopback_only: bool = False,
     trusted_proxies: str = "",
@@ -136,12 +157,12 @@ def build_dashboard(
     ``notice``: language → a text at the top of the page (what is public, what simulated). ``step``: figures of a unit move in steps
     of so many answers, but for the quality office. ``letters``: the rows of ``/messages``, ``arms`` its comparison;
     ``asked``: what ``/questionnaire`` shows; ``running``: what ``/operations`` shows; ``waiting``: the quality office's lists and how units
-    are called; ``talking``: calls, help, paper; ``measures``: "you said, we did"; ``publishing``: how what forms wrote
-    reaches the log. ``loopback_only``: whoever does not come from this very machine gets 403, signed in or not.
+    are called; ``talking``: calls, help, paper; ``measures``: "you said, we did"; ``alerting``: where alerts are closed; ``publishing``:
+    how what forms wrote reaches the log. ``loopback_only``: whoever does not come from this very machine gets 403, signed in or not.
     """
     words = _words()
     site = {lang: str(said["site"]) for lang, said in words.items()}
-    styles = [_HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations", "talking", "measures")]
+    styles = [_HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations", "talking", "measures", "alerting")]
     pages = Pages([_HERE / "templates"], styles, words, site)
     gate = Gate(door.access, pages, loopback_only=loopback_only, new_token=door.new_token)
     if publishing is not None:
@@ -167,6 +188,9 @@ def build_dashboard(
     if measures is not None:
         gate.tells = True
         routes += MeasurePages(gate, measures, clock, talking.survey if talking is not None else "").routes()
+    if alerting is not None:
+        gate.alarms = True
+        routes += AlertPages(gate, views, alerts, alerting, clock).routes()
     if running is not None:
         routes.append(Route("/operations", gate.page(operations.page(running, gate), operations.ROLES), name="operations"))
     if letters is not None:
@@ -203,11 +227,12 @@ def _life(publishing: Publishing | None) -> Lifespan:
 
 def _words() -> dict[str, dict[str, Any]]:
     """Language → what the templates call ``t``."""
-    read = {name: texts(_HERE / "texts" / name) for name in ("access", "measures", "talking")}
+    read = {name: texts(_HERE / "texts" / name) for name in ("access", "alerting", "measures", "talking")}
     said = {}
     for lang, words in texts(_HERE / "texts").items():
         talk = read["talking"][lang]
         rooms = {"access": read["access"][lang], "operations": operations.words()[lang], "measures": read["measures"][lang]}
+        rooms["alerting"] = read["alerting"][lang]
         said[lang] = words | rooms | {"talking": talk["nav"], "calls": talk["calls"], "helping": talk["helping"]}
     return said
 
@@ -234,7 +259,10 @@ class _Desk:
         """``/``."""
         lang = self._pages.language(request)
         shown, alerts = await asyncio.gather(self._view(request), self._listed(request))
-        return self._gate.shown(request, "officers.html", **self._context(request, lang, shown, alerts))
+        sights = await self._gate.ask(self._views.sights, scope_of(request))
+        words = self._pages.words[lang]["alerting"]
+        unseens = {unit: unseen(sight, words, lang) for unit, sight in sights.items()}
+        return self._gate.shown(request, "officers.html", **self._context(request, lang, shown, alerts), unseen=unseens)
 
     def _context(self, request: Request, lang: str, shown: View, alerts: list[dict[str, Any]] | None) -> dict[str, Any]:
         kept = {name: value for name, value in request.query_params.items() if name in ASKED and value}
@@ -247,7 +275,7 @@ class _Desk:
             "open_alerts": None if alerts is None else [a for a in alerts if a["open"]],
             "past_alerts": [a for a in alerts or [] if not a["open"]],
             "alerted": alerted,
-            "said": lambda alert: _without_name(alert[f"sentence_{lang}"], shown.named_unit.get(alert["unit"], "")),
+            "said": lambda alert: without_name(alert[f"sentence_{lang}"], shown.named_unit.get(alert["unit"], "")),
             "counted_at": at.astimezone(LOCAL) if at else None,
             "notice": self._notice.get(lang, ""),
             "step": shown.question.scope.step(self._step),
@@ -266,11 +294,11 @@ class _Desk:
 
     async def alerts(self, request: Request) -> Response:
         """``/api/v1/alerts``."""
-        return JSONResponse(await self._gate.ask(self._views.alerts, _scope(request), self._alerts))
+        return JSONResponse(await self._gate.ask(self._views.alerts, scope_of(request), self._alerts))
 
     async def _view(self, request: Request) -> View:
         try:
-            scope = _scope(request)
+            scope = scope_of(request)
             asked = question(request.query_params, scope, narrow=scope.step(self._step) == 1)
         except Invalid as wrong:
             raise wrong_question(wrong, self._pages.words) from wrong
@@ -280,18 +308,6 @@ class _Desk:
     async def _listed(self, request: Request) -> list[dict[str, Any]] | None:
         """None when they cannot be read now: the figures are shown all the same, and the page says so."""
         try:
-            return await asyncio.to_thread(self._views.alerts, _scope(request), self._alerts)
+            return await asyncio.to_thread(self._views.alerts, scope_of(request), self._alerts)
         except (Retryable, Permanent):
             return None
-
-
-def _scope(request: Request) -> Scope:
-    """What whoever asks may see."""
-    who = who_of(request)
-    return Scope.of(who.role, who.scope)
-
-
-def _without_name(sentence: str, name: str) -> str:
-    """A sentence that begins with its unit's name, for a place where the name stands above it."""
-    rest = sentence.removeprefix(f"{name}: ")
-    return rest[:1].upper() + rest[1:]

@@ -22,11 +22,14 @@ class Scope:
     morning: bool = False
     exact: bool = False
     """Figures without steps: for whoever may see single answers anyway."""
+    doubts: bool = True
+    """Alerts about the quality of data, in which counts can be small."""
 
     @classmethod
     def of(cls, role: Role, unit: str | None) -> Scope:
         """That of an account. A desk never learns single answers; the quality office, which sees all units, sees at once."""
-        return cls(unit, morning=role in AT_A_DESK, exact=role == "quality_officer" and unit is None)
+        exact = role == "quality_officer" and unit is None
+        return cls(unit, morning=role in AT_A_DESK, exact=exact, doubts=role in ("quality_officer", "administrator"))
 
     def step(self, usual: int) -> int:
         """In steps of how many answers figures of units move."""
@@ -50,7 +53,7 @@ class Scope:
 
     def alerts(self, alerts: list[dict[str, Any]], registry: Registry, today: date) -> list[dict[str, Any]]:
         """Only those of its units (as ``hailong.domain.alert_sentences.listed`` makes them)."""
-        mine = [a for a in alerts if self.holds(a["unit"], registry, today)]
+        mine = [a for a in alerts if self.holds(a["unit"], registry, today) and (self.doubts or a["about"] != "data")]
         return [a for a in mine if not self.morning or _local_day(a["raised_at"]) < today]
 
 

@@ -204,8 +204,31 @@ class ContactPreference(Fact, frozen=True, kw_only=True):
     door: str
 
 
+class Doubt(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alert about the quality of data stands on: counts that are not what they would be; see hailong.domain.quality."""
+
+    what: str
+    where: str
+    """The list to look into."""
+    against: str
+    period: str
+    """``YYYY-Www`` or ``YYYY-MM``, the last of those looked at together."""
+    observed: int
+    of: int | None = None
+    expected: float
+    p: float
+    """How probable that, or more extreme, is when nothing is wrong; raised because it is ``level`` or less."""
+    level: float
+    numbers: dict[str, float] = {}
+
+
 class AlertChanged(Fact, frozen=True, kw_only=True):
-    """A step of an alert. ``evidence_seq`` is the counted record that caused it."""
+    """A step of an alert. ``evidence_seq`` is the counted record that caused it.
+
+    The machine's steps of an alert are its versions 1 (raised) and 2 (over); those of people are numbered from 3 on, so that neither has
+    to know of the other. With ``doubt`` it is about the quality of data, written by the timer: then what counts answers is 0, and
+    ``evidence_seq`` the last counted record it had seen.
+    """
 
     alert_id: str
     version: int
@@ -235,6 +258,8 @@ class AlertChanged(Fact, frozen=True, kw_only=True):
     """How seldom, in years, a unit on its target would see this."""
     table_month: str | None = None
     """Month of the table of how hard each field is."""
+    doubt: Doubt | None = None
+    """For alerts about the quality of data, whose ``kind`` is one of hailong.domain.quality."""
 
 
 class CaseChanged(Fact, frozen=True, kw_only=True):
@@ -385,6 +410,25 @@ class EarlierStated(Fact, frozen=True, kw_only=True):
     seq: int
 
 
+class QualityLooked(Fact, frozen=True, kw_only=True):
+    """A look at the quality of data: with the one before it and the log up to ``version``, its alerts can be made again, bit for bit."""
+
+    day: date
+    """The Monday as of which was looked: weeks and months before it."""
+    at: datetime
+    version: dict[str, dict[str, int]]
+    """Topic → partition → offset up to which the log was looked at."""
+    judged: list[str]
+    """Kinds of counts looked at for the first time in their week or month."""
+    standing: dict[str, date]
+    """``unit|kind|what`` of each alert that stands after it → the Monday on which it was raised."""
+    quiet: list[str]
+    """Units too quiet to judge; of dossiers heard of from ``quiet_from`` on, theirs are drawn to be called first."""
+    quiet_from: date
+    quiet_part: float
+    """Of all endings of the last twelve months, theirs."""
+
+
 Statement = TotalsStated | ReferenceStated | ProcedureChanged | EarlierStated
 """What people enter from elsewhere; the newest about a thing holds."""
 NATION: Final = "national"
@@ -426,6 +470,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     Topic("reference.stated.v1", ReferenceStated, "registry_id", 1),
     Topic("procedure.changed.v1", ProcedureChanged, "registry_id", 1),
     Topic("earlier.stated.v1", EarlierStated, "registry_id", 1),
+    Topic("quality.looked.v1", QualityLooked, "registry_id", 1),
 )
 BY_NAME: Final[dict[str, Topic]] = {t.name: t for t in TOPICS}
 _BY_SCHEMA: Final[dict[type[Fact], Topic]] = {t.schema: t for t in TOPICS}

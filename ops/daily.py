@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from dashboard.operations import State
+from hailong.domain.closing import OPEN, by_alert, standing
+from hailong.domain.quality_sentences import WORDS
 from hailong.events import AlertChanged
 from hailong.ports import Permanent, Retryable
 from ops.clock import real_now
@@ -45,7 +47,7 @@ class Daily:
         names = {u.code: u.name for u in reader.units()}
         since = at - timedelta(days=1)
         news = [a for a in reader.alerts(history=True) if since < a.at <= at]
-        open_alerts = [a for a in reader.alerts() if a.state in ("raised", "acknowledged", "acting")]
+        open_alerts = [h for h in by_alert(reader.alerts(history=True)).values() if standing(h).state in OPEN]
         return {
             "raised": [_line(a, names) for a in news if a.state == "raised"],
             "cleared": [_line(a, names) for a in news if _ended(a)],
@@ -86,4 +88,5 @@ def _ended(alert: AlertChanged) -> bool:
 
 
 def _line(alert: AlertChanged, names: Mapping[str, str]) -> dict[str, str]:
-    return {"unit_name": names.get(alert.unit, alert.unit), "sentence_vi": alert.sentence_vi, "sentence_en": alert.sentence_en}
+    name = names.get(alert.unit, alert.unit) or WORDS["vi"]["whole"]
+    return {"unit_name": name, "sentence_vi": alert.sentence_vi, "sentence_en": alert.sentence_en}

@@ -17,17 +17,21 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from typing import Any, Final, TypeVar
 
 import msgspec
 from aiokafka.structs import TopicPartition
 
 from hailong.domain.judging import Judge
+from hailong.domain.looking import BY
 from hailong.domain.scoring import Filters, Version
-from hailong.events import AlertChanged, CaseChanged, Fact, SurveyCounted, decode
+from hailong.events import AlertChanged, CaseChanged, Fact, QualityLooked, SurveyCounted, decode
 from hailong.ports import Invalid, Permanent, Retryable
 from hailong.settings import Settings
 from ops.log import Log
+from ops.looking import Store
+from ops.relooking import alerts_of, remade
 from ops.scratch import scratch
 from ops.wiring import Wiring
 from sinks.clickhouse.archive import Archive
@@ -39,6 +43,7 @@ ARCHIVED: Final = tuple(TABLES)
 COUNTED: Final = "survey.counted.v1"
 ALERT: Final = "alert.changed.v1"
 CASE: Final = "case.changed.v1"
+LOOKED: Final = "quality.looked.v1"
 WITHIN_S: Final = 60.0
 """So long the live roles are given to come to where the log ended when the check began."""
 _BLOCK: Final = 50_000
@@ -77,6 +82,10 @@ class Rebuilt:
     judge_states: dict[str, bytes] = field(default_factory=dict)
     written: dict[str, Step] = field(default_factory=dict)
     """The judge's steps as they stand in the log, by event id; later echoes dropped."""
+    looks: dict[date, QualityLooked] = field(default_factory=dict)
+    """Looks at the quality of data as they stand in the log, by day; later echoes dropped."""
+    doubts: dict[str, AlertChanged] = field(default_factory=dict)
+    """The steps of alerts about it, by event id, likewise."""
     kept: str | None = None
     """The database it stands in, where that was to be kept."""
 
@@ -139,10 +148,14 @@ class Rebuilding:
             for fact in facts:
                 if isinstance(fact, SurveyCounted) and (upto is None or fact.seq <= upto):
                     self._judged(fact)
-        elif topic in (ALERT, CASE):
-            for fact in facts:
-                if isinstance(fact, (AlertChanged, CaseChanged)) and _by_judge(fact):
-                    self._rebuilt.written.setdefault(fact.event_id, fact)
+            return
+        for fact in facts if topic in (ALERT, CASE, LOOKED) else ():
+            if isinstance(fact, QualityLooked):
+                self._rebuilt.looks.setdefault(fact.day, fact)
+            elif isinstance(fact, (AlertChanged, CaseChanged)) and _by_judge(fact):
+                self._rebuilt.written.setdefault(fact.event_id, fact)
+            elif isinstance(fact, AlertChanged) and fact.by == BY:
+                self._rebuilt.doubts.setdefault(fact.event_id, fact)
 
     def _judged(self, fact: SurveyCounted) -> None:
         try:
@@ -265,7 +278,8 @@ async def examine(settings: Settings, *, keep: bool = False, within_s: float = W
         live = _Live(settings, log, time.monotonic() + within_s)
         await live.has_archived(rebuilt.version)
         found = await asyncio.to_thread(_stores_differ, settings, there, rebuilt)
-        return rebuilt, found + await _judges_differ(log, live, work, rebuilt)
+        found += await _judges_differ(log, live, work, rebuilt)
+        return rebuilt, found + await asyncio.to_thread(_looks_differ, settings, there, rebuilt)
 
 
 @dataclass(frozen=True)
@@ -397,6 +411,21 @@ async def _judges_differ(log: Log, live: _Live, work: Rebuilding, rebuilt: Rebui
     return found + _unlike("judge's state", live_states, made)
 
 
+def _looks_differ(settings: Settings, there: Settings, rebuilt: Rebuilt) -> list[Difference]:
+    store = Store(Wiring(there).clickhouse, there)
+    pairs = list(remade(store, [rebuilt.looks[day] for day in sorted(rebuilt.looks)], rebuilt.version))
+    said, follows = (
+        {f.event_id: msgspec.json.encode(f).decode() for f in facts} for facts in ([a for a, _ in pairs], [b.fact for _, b in pairs])
+    )
+    in_log, expected = alerts_of(pairs, rebuilt.doubts)
+    with Wiring(settings).ledger("rebuild").read() as reader:
+        kept = {step.event_id: step for step in reader.alerts(history=True) if step.by == BY}
+    in_ledger, _ = alerts_of(pairs, kept)
+    found = _unlike("looks at the quality of data", said, follows)
+    found += _unlike("alerts about data in the log", _steps(in_log), _steps(expected))
+    return found + _unlike("alerts about data in the ledger", _steps(in_ledger), _steps(expected))
+
+
 def _steps(steps: Iterable[Step]) -> dict[str, str]:
     return {_place(step): msgspec.json.encode(step).decode() for step in steps}
 
@@ -431,6 +460,7 @@ def run(settings: Settings, *, compare: bool, keep: bool = False, as_json: bool 
         "seconds": round(rebuilt.seconds, 3),
         "version": rebuilt.version,
         "alerts": len(rebuilt.alerts),
+        "looks": len(rebuilt.looks),
         "cases": len(rebuilt.cases),
         "put_aside": [asdict(p) for p in rebuilt.put_aside],
         "compared": compare,

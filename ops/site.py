@@ -128,6 +128,7 @@ def dashboard(wiring: Wiring, name: str) -> Starlette:
         running=Running(wiring, ledger),
         talking=talking(wiring, ledger),
         measures=ledger,
+        alerting=ledger,
         publishing=Publishing(Outbox(ledger, publisher, "dashboard"), publisher.check, publisher.close),
         asked=lambda form, ending: questionnaires.rows(library(), cast(Form, form), ending),
         waiting=(OfficeLists(ledger), wiring.unit_names(ledger)),

@@ -18,6 +18,7 @@ from hailong.domain import draw as lots
 from hailong.domain import links, receipts
 from hailong.domain.hours import Hours
 from hailong.domain.people import Keyed
+from hailong.domain.quality import about_data
 from hailong.domain.rulebook import Rulebook, Rules
 from hailong.domain.rulebook import load as load_rules
 from hailong.domain.units import LOCAL
@@ -248,14 +249,18 @@ class Wiring:
         """What an officers' mail about an alert or a case is made from."""
 
         def words(fact: AlertChanged | CaseChanged) -> Mapping[str, Any]:
-            unit = {"unit": fact.unit, "unit_name": name(fact.unit)}
+            unit = {"unit": fact.unit, "unit_name": name(fact.unit) if fact.unit else ""}
             if isinstance(fact, CaseChanged):
                 return {"kind": fact.kind, **unit, "on": fact.on.isoformat()}
-            kind = "alert_raised" if fact.state == "raised" else "alert_cleared"
+            said = {"sentence_vi": fact.sentence_vi, "sentence_en": fact.sentence_en}
+            state = "raised" if fact.state == "raised" else "cleared"
+            if about_data(fact):
+                return {"kind": f"doubt_{state}", **unit, **said, "url": alert_page(self.settings.dashboard_url, fact.alert_id)}
             about = {"detector": fact.kind, "field": fact.field}
             figures = {"n": fact.n, "satisfied": fact.satisfied, "target": fact.target, "low": fact.low, "high": fact.high}
-            days = {"since": fact.since.isoformat(), "until": fact.until.isoformat(), "url": self.settings.dashboard_url}
-            return {"kind": kind, **unit, **about, **figures, **days, "sentence_vi": fact.sentence_vi, "sentence_en": fact.sentence_en}
+            days = {"since": fact.since.isoformat(), "until": fact.until.isoformat()}
+            url = alert_page(self.settings.dashboard_url, fact.alert_id)
+            return {"kind": f"alert_{state}", **unit, **about, **figures, **days, **said, "url": url}
 
         return words
 
@@ -277,6 +282,11 @@ class Directory:
     def of(self, unit: str, confidential: bool) -> Sequence[str]:
         """Who is told about a unit; what is confidential goes to the quality office only."""
         return self.office() if confidential else self._table.get(unit, self._table.get("*", ()))
+
+
+def alert_page(site: str, alert_id: str) -> str:
+    """The officers' page of an alert; empty where their site has no address."""
+    return f"{site.rstrip('/')}/alerts/{alert_id}" if site else ""
 
 
 def _code_hash(code: str) -> str:

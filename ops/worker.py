@@ -33,6 +33,7 @@ from hailong.settings import SettingError, Settings, load
 from ops.anchors import Anchors
 from ops.clock import real_now
 from ops.daily import Daily
+from ops.looking import Archived, Store
 from ops.outboxes import Orphans
 from ops.proof import breaks
 from ops.reaching import refuse_tries
@@ -48,6 +49,7 @@ from streams.counting import Archiving, Counter, Judging
 from streams.deciding import Decider
 from streams.erasing import Eraser
 from streams.guard import Guard, Handler
+from streams.looking import Looker
 from streams.seeds import Seeds
 from streams.sending import SendingRules, Told
 from streams.timing import Timer
@@ -126,6 +128,8 @@ class Role:
         self.background.append(every(self.pulse, eraser.round, "erasing"))
         caller = Caller(self.outbox, w.clock, real_now, w.rules, w.draw)
         self.background.append(every(self.pulse, caller.round, "the draw of calls"))
+        looker = Looker(self.outbox, w.clock, real_now, s.registry_id, Archived(s.kafka).ready, Store(w.clickhouse, s).at)
+        self.background.append(every(0.2 if w.time_lapse else 5.0, looker.round, "looks at the quality of data"))
         if self.slot == 0:  # one process: their order in the log is theirs
             seeds = Seeds(self.outbox, w.clock, real_now, s.registry_id, w.seed)
             self.background.append(every(self.pulse, seeds.round, "seeds of the draw"))

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from hailong.domain.closing import STATE
+from hailong.domain.quality import about_data
 from hailong.events import AlertChanged, CaseChanged, CountedKind, Fact, SurveyAnswered, SurveyCounted, TargetChanged, UnitChanged
 from hailong.ports import Clock, FactStore, Invalid, Permanent, Retryable, Transaction
 from streams.guard import Item, Outbox, Refused
@@ -74,7 +76,7 @@ def control_of(fact: Fact) -> tuple[CountedKind, dict[str, object]] | None:
         return "unit", msgspec.to_builtins(fact)
     if isinstance(fact, TargetChanged):
         return "target", msgspec.to_builtins(fact)
-    if isinstance(fact, AlertChanged) and fact.state == "fixed":
+    if isinstance(fact, AlertChanged) and fact.state in STATE.values() and not about_data(fact):
         return "fixed", {"unit": fact.unit, "alert_id": fact.alert_id, "note": fact.note}
     return None
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import structlog
 
+from hailong.domain.quality import about_data
 from hailong.events import AlertChanged, CaseChanged
 from hailong.ports import (
     Barred,
@@ -334,6 +335,7 @@ class Told:
             if isinstance(fact, AlertChanged) and fact.state not in ("raised", "cleared", "settled"):
                 continue
             ref = fact.alert_id if isinstance(fact, AlertChanged) else fact.case_id
-            for address in self._addressees(fact.unit, isinstance(fact, CaseChanged)):
+            # What is about data can hold small counts: like a case it goes to the quality office only.
+            for address in self._addressees(fact.unit, isinstance(fact, CaseChanged) or about_data(fact)):
                 payload = {"to": address, **self._words(fact)}
                 tx.schedule("officers", self._ref(f"{ref}:{fact.version}", address), now, payload)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, Literal
 
+import msgspec
+
+from hailong.domain.closing import OPEN, by_alert, standing, verdict, verdict_step
 from hailong.domain.fields import field_name
+from hailong.domain.quality import about_data
 from hailong.domain.scoring import PRIVACY_LIMIT, percent, rate
 from hailong.domain.units import LOCAL
 from hailong.events import AlertChanged
 
-OPEN: Final = frozenset({"raised", "acknowledged", "acting"})
 NO_BREAK: Final = "\u00a0"
 _MONTHS: Final = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 
@@ -36,42 +39,38 @@ class Evidence:
     opened: date
 
 
-def listed(steps: Iterable[AlertChanged]) -> list[dict[str, Any]]:
-    """Alerts as page, API and command line list them, from all their steps: the newest state, when it was raised, its sentences.
+_TOLD: Final = (
+    "unit", "field", "kind", "state", "n", "satisfied", "expected", "target", "estimate", "low", "high", "years", "evidence_seq",
+    "table_month", "sentence_vi", "sentence_en",
+)  # fmt: skip
 
-    Each: ``id, unit, field, kind, state, open, raised_at, at, n, satisfied, expected, target, estimate, low, high, years, evidence_seq,
-    table_month, since, until, sentence_vi, sentence_en``;
-    open ones first, then the latest first. Times are local, ISO 8601 with offset; days ISO.
+
+def listed(steps: Iterable[AlertChanged]) -> list[dict[str, Any]]:
+    """Alerts as page, API and command line list them, from all their steps: how each stands, when it was raised, its sentences.
+
+    Each: ``id, unit, field, kind, about, state, open, version, raised_at, at, n, satisfied, expected, target, estimate, low, high, years,
+    evidence_seq, table_month, since, until, sentence_vi, sentence_en, doubt, verdict, verdict_by, verdict_at``; ``about``: ``answers`` or
+    ``data``, then ``doubt`` is its evidence; ``version``: the newest; ``verdict``: what people found, null while nobody said.
+    Open ones first, then the latest first. Times are local, ISO 8601 with offset; days ISO.
     """
-    by_alert: dict[str, list[AlertChanged]] = {}
-    for step in sorted(steps, key=lambda s: s.version):
-        by_alert.setdefault(step.alert_id, []).append(step)
-    lines = [_line(history[0], history[-1]) for history in by_alert.values()]
+    lines = [_line(history) for history in by_alert(steps).values()]
     return sorted(lines, key=lambda a: (a["open"], a["at"], a["id"]), reverse=True)
 
 
-def _line(raised: AlertChanged, newest: AlertChanged) -> dict[str, Any]:
-    same = [
-        "unit",
-        "field",
-        "kind",
-        "state",
-        "n",
-        "satisfied",
-        "expected",
-        "target",
-        "estimate",
-        "low",
-        "high",
-        "years",
-        "evidence_seq",
-        "table_month",
-        "sentence_vi",
-        "sentence_en",
-    ]
-    times = {"raised_at": raised.at.astimezone(LOCAL).isoformat(), "at": newest.at.astimezone(LOCAL).isoformat()}
-    days = {"since": newest.since.isoformat(), "until": newest.until.isoformat()}
-    return {"id": newest.alert_id, "open": newest.state in OPEN, **times, **days, **{name: getattr(newest, name) for name in same}}
+def _line(history: Sequence[AlertChanged]) -> dict[str, Any]:
+    raised, now, said = history[0], standing(history), verdict_step(history)
+    times = {"raised_at": _local(raised.at), "at": _local(now.at)}
+    days = {"since": now.since.isoformat(), "until": now.until.isoformat()}
+    people = {"verdict": verdict(history), "verdict_by": said.by if said else None, "verdict_at": _local(said.at) if said else None}
+    return {
+        "id": now.alert_id, "open": now.state in OPEN, "version": max(step.version for step in history),
+        "about": "data" if about_data(raised) else "answers", **times, **days, **{name: getattr(now, name) for name in _TOLD},
+        "doubt": msgspec.to_builtins(raised.doubt), **people,
+    }  # fmt: skip
+
+
+def _local(at: datetime) -> str:
+    return at.astimezone(LOCAL).isoformat()
 
 
 def number(share: float, digits: int, language: Literal["vi", "en"]) -> str:

@@ -7,7 +7,7 @@ target) and ``declining`` (its own past). Answers given at the desk are not take
 The records that change a detector without being an answer (``control``) carry, by ``kind``:
 
 - ``unit``, ``target``: the fields of ``UnitChanged`` and ``TargetChanged``;
-- ``fixed``: ``unit`` and ``alert_id``;
+- ``fixed``: ``unit`` and ``alert_id``: somebody closed it, whether there was something or not, and it begins anew;
 - ``day``: nothing; it comes once a local day;
 - a ``retraction`` with reason ``erased`` takes back the answer of its ``survey_id``: what it was part of is run again without it.
 """

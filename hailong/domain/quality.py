@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Literal, get_args
 
+from hailong.events import AlertChanged
+
 Kind = Literal["silence", "surge", "funnel", "totals", "contacts", "modes", "desk", "record"]
 What = Literal[
     "endings", "counted", "asked", "reached", "answered", "short", "over", "missing", "undeliverable", "reused", "at_desk", "satisfied",
@@ -88,6 +90,11 @@ class Finding:
 def level(kind: Kind) -> float:
     """Probability at or under which one test raises."""
     return SPENT * PROMISED / (UNITS * LOOKS[kind] * TESTS[kind])
+
+
+def about_data(alert: AlertChanged) -> bool:
+    """Whether an alert is about the quality of data."""
+    return alert.kind in KINDS
 
 
 def monday(day: date) -> date:

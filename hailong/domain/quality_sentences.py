@@ -39,6 +39,15 @@ def sentence(finding: Finding, name: str, language: Language) -> str:
     return f"{said} {words['chance'].format(chance=_chance(finding.p, language), where=words['where'][finding.where])}"
 
 
+def over(state: Literal["cleared", "settled"], kind: str, unit: str, name: str, since: date, language: Language) -> str:
+    """What is said when an alert of a ``kind``, raised on ``since``, is over: not found any more, or the unit is not there any more."""
+    words = WORDS[language]
+    said = words["over"][state].format(
+        unit=words["whole"] if unit == WHOLE else name, about=words["about"][kind], day=day_text(since, language)
+    )  # fmt: skip
+    return str(said)
+
+
 def period_text(period: str, language: Language) -> str:
     """``2026-W09`` → ``tuần 9/2026 (từ 23/2/2026)``; ``2026-03`` → ``tháng 3/2026``, ``March 2026``."""
     words = WORDS[language]

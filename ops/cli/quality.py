@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
 from contextlib import closing
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import typer
 
-from hailong.domain.hours import Hours, local
+from hailong.domain.hours import local
+from hailong.domain.looking import apart, found_on, in_the_registry
 from hailong.domain.quality import KINDS, PROMISED, SETTLED, UNITS, WHOLE, Finding, last_week, settled_month, week_name, week_of
-from hailong.domain.quality_seen import Seen, Standing, carried_on_apart, findings
+from hailong.domain.quality_seen import Seen
 from hailong.domain.quality_sentences import LANGUAGES, sentence
-from hailong.domain.quality_weeks import LONGEST, PAST, Weeks, weeks_unheard
+from hailong.domain.quality_weeks import LONGEST, Weeks, weeks_unheard
 from hailong.domain.scoring import Version
 from hailong.domain.units import Registry
 from ops.cli.door import Data, Json, print_json, say, wired
 from ops.local.refusal import Refusal
-from sinks.clickhouse.quality import ClickHouseQuality
-from sinks.clickhouse.queries import ClickHouseFigures
-from sinks.clickhouse.stated import ClickHouseStated
+from ops.looking import Store
 from web.pages import DEFAULT
 
 _OFFICE_ONLY: Final = "For the quality office: counts here can be small; do not publish. Findings are evidence, not conclusions."
-_BACK: Final = timedelta(weeks=2 * PAST)
-"""A year, and the year before it that units are held against."""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,14 +44,8 @@ def quality(
     with wired(ctx, data) as w:
         today = _today(week, w.clock.now())
         with closing(w.clickhouse()) as client:
-            figures = ClickHouseFigures(client, w.settings.registry_id, w.settings.default_target)
-            counts, stated = ClickHouseQuality(client, figures), ClickHouseStated(client, w.settings.registry_id)
-            version = counts.version() | stated.version()
-            seen, registry = counts.seen(today - _BACK, version), figures.registry(version)
-            portal: dict[str, dict[str, int]] = {}
-            for (unit, month), totals in stated.totals(version).items():
-                portal.setdefault(unit, {})[month] = totals.ended
-    document = told(replace(seen, portal=portal), registry, today, version)
+            sources = Store(lambda: client, w.settings).at(today)
+    document = told(sources.seen, sources.registry, today, sources.version)
     say(_OFFICE_ONLY)
     if as_json:
         print_json(document)
@@ -66,14 +55,9 @@ def quality(
 
 def told(seen: Seen, registry: Registry, today: date, version: Version) -> dict[str, Any]:
     """All findings as a document, with what is promised, and how many weeks of silence of each unit would not be noticed."""
-    hours, judged = Hours(days=frozenset(range(5))), last_week(today)
-    seen = carried_on_apart(seen, carrying_on(registry, judged))
-    standing, sent = in_the_registry(seen, registry), Weeks(seen.endings)
-
-    def working_days(first: date) -> int:
-        return sum(hours.why_closed_on(first + timedelta(days=i)) is None for i in range(7))
-
-    found = findings(seen, today, standing, working_days)
+    judged = last_week(today)
+    seen = apart(seen, registry, today)
+    standing, sent, found = in_the_registry(seen, registry), Weeks(seen.endings), found_on(seen, registry, today)
     return {
         "week": week_name(judged),
         "months": {what: settled_month(today, what) for what in SETTLED},
@@ -83,30 +67,6 @@ def told(seen: Seen, registry: Registry, today: date, version: Version) -> dict[
         "findings": [_document(one, registry, judged) for one in found],
         "weeks_until_silence_is_noticed": {unit: weeks_unheard(sent, judged, unit) for unit in sorted(standing(judged))},
     }
-
-
-def carrying_on(registry: Registry, day: date) -> dict[str, date]:
-    """The first day of each unit that on ``day`` carries on others."""
-    rows = {code: registry.on(code, day) for code in registry.codes()}
-    return {code: row.valid_from for code, row in rows.items() if row is not None and row.predecessors}
-
-
-def in_the_registry(seen: Seen, registry: Registry) -> Standing:
-    """Units that are there all the week or month, and those the registry never heard of. One that was merged away is silent by law."""
-    known = set(registry.codes())
-    cells = {unit for unit, _ in (*seen.handling, *seen.receiving, *seen.figures)}
-    heard = {*seen.endings, *seen.counted, *seen.portal, *cells} - {WHOLE}
-
-    def standing(at: date | str) -> Collection[str]:
-        first, last = (at, at + timedelta(days=6)) if isinstance(at, date) else _of_month(at)
-        return {unit for unit in heard if unit not in known or (registry.on(unit, first) and registry.on(unit, last))}
-
-    return standing
-
-
-def _of_month(month: str) -> tuple[date, date]:
-    first = date.fromisoformat(f"{month}-01")
-    return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 def _today(week: str | None, now: datetime) -> date:

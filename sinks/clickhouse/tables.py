@@ -117,7 +117,7 @@ _ALERT = _columns(
     "event_id String; alert_id String; version UInt32; state label; kind label; unit label; at moment; by label; note? String;"
     "evidence_seq UInt64; n UInt32; satisfied UInt32; target Float64; low Float64; high Float64; since Date32; until Date32;"
     "sentence_vi String; sentence_en String; field? label; expected Nullable(Float64); estimate Nullable(Float64);"
-    "years Nullable(Float64); table_month? label"
+    "years Nullable(Float64); table_month? label; doubt json"
 )
 TABLES: Final[dict[str, Table]] = {
     table.topic: table
@@ -204,6 +204,14 @@ TABLES: Final[dict[str, Table]] = {
             _columns(
                 "event_id String; series label; unit String; month label; question label; value label; place UInt8; places UInt8;"
                 "satisfied_from UInt8; n UInt64; source String; seq UInt64"
+            ),
+        ),
+        Table(
+            "quality.looked.v1",
+            "looked",
+            _columns(
+                "event_id String; day Date32; at moment; version json; judged json; standing json; quiet json; quiet_from Date32;"
+                "quiet_part Float64"
             ),
         ),
     )

@@ -19,10 +19,11 @@ from hailong.ports import PendingRecord, Permanent, Retryable
 from sinks.ledger import schema as t
 from sinks.ledger.base import Tools, record_of
 from sinks.ledger.calling import Calls
+from sinks.ledger.closing import Closing
 from sinks.ledger.helping import Helping
 from sinks.ledger.holding import Holding
-from sinks.ledger.judging import Judging
 from sinks.ledger.kiosks import Kiosks
+from sinks.ledger.looking import Looking
 from sinks.ledger.measuring import Measuring
 from sinks.ledger.people import People
 from sinks.ledger.persons import Persons
@@ -38,7 +39,7 @@ _PACE = ("cache_size=-65536", "wal_autocheckpoint=8000")
 """64 MB of pages, and a checkpoint every 32 MB: keys are hashes, so the same pages are written again and again in between."""
 
 
-class Tx(Settling, Persons, Judging, People, Slipping, Measuring, Calls, Helping, Holding, Kiosks):
+class Tx(Settling, Persons, Looking, Closing, People, Slipping, Measuring, Calls, Helping, Holding, Kiosks):
     """One transaction of the ledger (hailong.ports.Transaction)."""
 
 

@@ -14,11 +14,12 @@ from sinks.ledger import schema as t
 from sinks.ledger.arms import ArmsReading
 from sinks.ledger.calling import CallingReading
 from sinks.ledger.carrying import Carrying
+from sinks.ledger.closing import ClosingReading
 from sinks.ledger.erasing import ErasingReading
 from sinks.ledger.helping import HelpingReading
 from sinks.ledger.holding import HoldingReading
-from sinks.ledger.judging import Judging
 from sinks.ledger.kiosks import KiosksReading
+from sinks.ledger.looking import LookingReading
 from sinks.ledger.measuring import MeasuringReading
 from sinks.ledger.people import PeopleReading
 from sinks.ledger.settling import Settling
@@ -26,8 +27,8 @@ from sinks.ledger.stuck import Stuck
 
 
 class LedgerReader(
-    CallingReading, HelpingReading, HoldingReading, KiosksReading, Settling, Judging, PeopleReading, Stuck, Carrying, ErasingReading,
-    ArmsReading, MeasuringReading,
+    CallingReading, HelpingReading, HoldingReading, KiosksReading, Settling, LookingReading, PeopleReading, Stuck, Carrying, ErasingReading,
+    ArmsReading, MeasuringReading, ClosingReading,
 ):  # fmt: skip
     """A view of the ledger at one moment."""
 
@@ -88,7 +89,7 @@ class LedgerReader(
         return [(self._claimed_again(r), r.state) for r in self.conn.execute(chosen)]
 
     def alerts(self, *, history: bool = False) -> list[AlertChanged]:
-        """The newest step of every alert (or all steps), by time."""
+        """The step of every alert with the highest version (or all steps), by time; how it stands: hailong.domain.closing."""
         rows = self.conn.execute(sa.select(t.alerts).order_by(t.alerts.c.alert_id, t.alerts.c.version))
         facts = [msgspec.json.decode(r.fact, type=AlertChanged) for r in rows]
         if not history:

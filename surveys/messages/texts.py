@@ -30,7 +30,7 @@ from surveys.wording import TEXTS, Office
 from web import numbers
 from web.pages import DEFAULT, LANGUAGES
 
-OfficersKind = Literal["alert_raised", "alert_cleared", "digest", "charges", "callback", "fake"]
+OfficersKind = Literal["alert_raised", "alert_cleared", "doubt_raised", "doubt_cleared", "digest", "charges", "callback", "fake"]
 PLAIN: Final = "-plain"
 """Ends the code of a language written without diacritics."""
 _QUOTABLE: Final = re.compile(r"(?=.*[A-Z])[A-Z0-9](?:[- ]?[A-Z0-9]){5,11}", re.IGNORECASE)
@@ -73,6 +73,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     detector: str = "below"
     field: str | None = None
+
+
+class DoubtTold(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mail about the quality of data is made from. ``unit``: empty for all units together."""
+
+    unit: str
+    unit_name: str
+    sentence_vi: str
+    sentence_en: str
+    url: str = ""
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +137,8 @@ class Fake(msgspec.Struct, frozen=True, kw_only=True):
 _PAYLOADS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "alert_raised": Alert,
     "alert_cleared": Alert,
+    "doubt_raised": DoubtTold,
+    "doubt_cleared": DoubtTold,
     "digest": Digest,
     "charges": Charges,
     "callback": Charges,
@@ -253,7 +265,7 @@ class Texts:
         except msgspec.ValidationError as error:
             raise Invalid("placeholder_missing", kind, f"{kind}: {str(error).partition(chr(39))[0]}") from None
         words = {name: getattr(read, name) for name in read.__struct_fields__} | {"language": lang}
-        if isinstance(read, Alert):
+        if isinstance(read, (Alert, DoubtTold)):
             words["sentence"] = read.sentence_en if lang == "en" else read.sentence_vi
         subject, text = self._mail(f"{lang}/{kind}.txt", words)
         return Rendered(subject, text, None, 0)

@@ -41,7 +41,7 @@ SCAN: Final = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAA
 """A small picture."""
 NAMES: Final = {"C01": "Xã Thượng Cốc", "C02": "Xã Mường Thàng", "C03": "Phường Tân Hòa", "D1": "Huyện Lạc Sơn", "D2": "Thành phố"}
 ALERT: Final = {
-    "id": "a1", "unit": "C01", "kind": "below", "n": 40, "satisfied": 26, "target": 0.87, "low": 0.49, "high": 0.78,
+    "id": "a1", "unit": "C01", "kind": "below", "about": "answers", "n": 40, "satisfied": 26, "target": 0.87, "low": 0.49, "high": 0.78,
     "raised_at": "2026-03-30T08:00:00+07:00", "at": "2026-03-30T08:00:00+07:00", "since": "2026-02-12", "until": "2026-03-29",
     "sentence_vi": "C01: từ 12/2 có 40 người trả lời, 26 người hài lòng (65 %).",
     "sentence_en": "C01: since 12 February 40 people answered, 26 are satisfied (65%).",

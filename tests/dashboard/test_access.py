@@ -27,7 +27,8 @@ from web.pages import texts
 
 ALERTS = [
     {
-        "id": f"a-{code}", "unit": code, "kind": "below", "state": "raised", "open": True, "raised_at": f"2026-04-0{day}T08:00:00+07:00",
+        "id": f"a-{code}", "unit": code, "kind": "below", "about": "answers", "state": "raised", "open": True,
+        "raised_at": f"2026-04-0{day}T08:00:00+07:00",
         "at": f"2026-04-0{day}T08:00:00+07:00", "sentence_vi": f"câu về {code}", "sentence_en": f"sentence on {code}",
     }
     for code, day in (("C01", 1), ("C02", 2), ("C03", 1))

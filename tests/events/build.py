@@ -12,12 +12,14 @@ from hailong.events import (
     ContactPreference,
     DossierClosed,
     DossierReopened,
+    Doubt,
     DrawSeed,
     EarlierStated,
     Fact,
     Predecessor,
     ProcedureChanged,
     ProviderChanged,
+    QualityLooked,
     ReferenceStated,
     SurveyAnswered,
     SurveyCounted,
@@ -73,6 +75,10 @@ FACTS: Final[tuple[Fact, ...]] = (
         by="judge", note="not enough answers", evidence_seq=7, n=41, satisfied=37, target=0.87, low=0.774, high=0.961,
         since=date(2025, 12, 3), until=DAY, sentence_vi="Xã 01: đã đạt mục tiêu.", sentence_en="Xã 01: at its target.",
         field="land", expected=37.5, estimate=0.881, years=31.0, table_month="2026-03",
+        doubt=Doubt(
+            what="missing", where="outcomes", against="others", period="2026-02", observed=31, of=90, expected=7.5, p=1e-9, level=2.7e-5,
+            numbers={"rho": 0.01},
+        ),
     ),
     CaseChanged(
         event_id="case-1", registry_id="hoa-binh", case_id="c-1", version=1, state="opened", kind="charges", confidential=True,
@@ -107,5 +113,10 @@ FACTS: Final[tuple[Fact, ...]] = (
     EarlierStated(
         event_id="earlier-1", registry_id="hoa-binh", series="slips", unit="xa-01", month="2024-05", question="overall",
         value="Rất hài lòng", place=3, places=3, satisfied_from=2, n=41, source="Phiếu giấy tại quầy", seq=8,
+    ),
+    QualityLooked(
+        event_id="quality:2026-03-02", registry_id="hoa-binh", day=DAY, at=AT, version={"survey.counted.v1": {"0": 41}},
+        judged=["endings", "counted"], standing={"xa-01|silence|endings": DAY}, quiet=["xa-02"], quiet_from=date(2026, 3, 3),
+        quiet_part=0.125,
     ),
 )  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
 import threading
 from collections.abc import Coroutine, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,35 @@ import msgspec
 import pytest
 
 from bench.load import START, History
-from hailong.events import STATES, DossierClosed, Fact, Record, SurveyCounted, encode
+from hailong.domain.units import LOCAL
+from hailong.events import STATES, AlertChanged, DossierClosed, Fact, Record, SurveyCounted, encode
 from hailong.ports import Permanent, Retryable
 from ops.local.stack import Stack
 from ops.log import Log
+from ops.looking import Archived, Store
 from ops.rebuild import ARCHIVED, Difference, check, examine, rebuild
 from ops.wiring import Wiring
 from sinks.clickhouse.comparing import drop_scratch, make_scratch
+from streams.guard import Outbox
+from streams.looking import Looker
+from tests.clickhouse.facts import closed
 from tests.events.build import FACTS as FACTS_OF_ALL
 
 pytestmark = pytest.mark.stack
 PORTS = 21710
 FACTS = 4000
+LOOK = datetime(2025, 5, 12, 5, tzinfo=LOCAL)
+FACTS_OF_DOUBT = msgspec.structs.replace(next(f for f in FACTS_OF_ALL if isinstance(f, AlertChanged)), by="timer", event_id="of-nobody")
+
+
+@dataclasses.dataclass
+class Standing:
+    """A clock that stands."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
 
 
 class House:
@@ -57,6 +75,20 @@ class House:
         client.close()
         return rows
 
+    async def look(self) -> None:
+        """A look at the quality of data, as the timer makes it."""
+        settings, w = self.stack.settings, Wiring(self.stack.settings)
+        publisher = w.aio_publisher("timer-0")
+        outbox = Outbox(w.ledger("timer-0"), publisher)
+        clock = Standing(LOOK - timedelta(days=3))
+        looker = Looker(outbox, clock, lambda: LOOK, settings.registry_id, Archived(settings.kafka).ready, Store(w.clickhouse, settings).at)
+        assert await looker.round() == 0
+        clock.at, done = LOOK, 0
+        while not done:
+            with contextlib.suppress(Retryable):
+                done = await looker.round()
+        await publisher.close()
+
     def close(self) -> None:
         self.do(self.stack.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -69,7 +101,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house = House(tmp_path_factory.mktemp("rebuild") / "data")
     try:
         house.do(house.stack.start())
-        house.publish(a_log_as_crashes_leave_it())
+        house.publish([*a_log_as_crashes_leave_it(), *weeks_of_endings_and_then_none()])
+        house.do(house.look())
         yield house
     finally:
         house.close()
@@ -91,6 +124,12 @@ def a_log_as_crashes_leave_it() -> list[Record]:
         if n % 500 == 250:
             records.append(encode(a_counted_day(len(counted) + 5, at), at))
     return records + 2 * [encode(fact, START) for fact in FACTS_OF_ALL if type(fact) in STATES]
+
+
+def weeks_of_endings_and_then_none() -> list[Record]:
+    """Fifteen weeks up to three before the look: everything is silent by then."""
+    days = [LOOK.date() - timedelta(weeks=18 - n // 12) for n in range(15 * 12)]
+    return [encode(msgspec.structs.replace(closed(f"w{n}", on), heard_on=on), START) for n, on in enumerate(days)]
 
 
 def poison(fact: Fact) -> list[Record]:
@@ -124,6 +163,8 @@ def test_the_log_alone_gives_the_same(house: House) -> None:
     assert len(reasons) == 9
     assert sum("cannot be stored" in reason for reason in reasons) == 1
     assert {a.state for a in rebuilt.alerts} >= {"raised"}
+    assert list(rebuilt.looks) == [LOOK.date()]
+    assert [(a.unit, a.kind, a.state) for a in rebuilt.doubts.values()] == [("", "silence", "raised")]
     assert rebuilt.cases
     assert [house.sql(f"SELECT count() FROM {table}")[0][0] for table in ("total", "reference", "procedure", "earlier")] == [2] * 4
     assert rebuilt.judge_seq == house.sql("SELECT max(seq) FROM counted")[0][0] > 100
@@ -135,6 +176,14 @@ def test_the_log_alone_gives_the_same(house: House) -> None:
 
 def test_nothing_is_left_behind(house: House) -> None:
     assert house.sql("SELECT name FROM system.databases WHERE name LIKE 'hailong_rebuild%'") == []
+
+
+@pytest.mark.thorough
+def test_a_look_that_does_not_follow_is_found(house: House) -> None:
+    last = house.do(examine(house.stack.settings))[0].looks[LOOK.date()]
+    later = msgspec.structs.replace(last, day=LOOK.date() + timedelta(7), event_id="of-nobody")
+    house.publish([encode(later, LOOK), encode(msgspec.structs.replace(FACTS_OF_DOUBT, at=LOOK), LOOK)])
+    assert kinds(house.do(check(house.stack.settings))) == {"looks at the quality of data", "alerts about data in the log"}
 
 
 @pytest.mark.thorough

@@ -34,7 +34,9 @@ QUIET: dict[str, Any] = {
     "parts": [{"name": "send", "ok": True}],
 }
 CHARGES: dict[str, Any] = {"unit": "05293", "unit_name": "Xã 07", "on": "2026-03-11"}
-PAYLOADS: dict[str, dict[str, Any]] = {"alert_raised": ALERT, "alert_cleared": ALERT, "digest": QUIET, "charges": CHARGES,
+DOUBT = {name: ALERT[name] for name in ("unit", "unit_name", "sentence_vi", "sentence_en", "url")}
+PAYLOADS: dict[str, dict[str, Any]] = {
+    "alert_raised": ALERT, "alert_cleared": ALERT, "doubt_raised": DOUBT, "doubt_cleared": DOUBT, "digest": QUIET, "charges": CHARGES,
     "callback": CHARGES, "fake": {"on": "2026-03-12", "mark": "0a1b2c3d", "last": True, "url": "https://can-bo.example/"}}  # fmt: skip
 
 
@@ -102,6 +104,13 @@ def test_an_alert_speaks_in_its_sentence_and_with_its_figures() -> None:
     worse = TEXTS.officers("alert_raised", "vi", ALERT | {"detector": "declining", "field": "land"})
     assert worse.subject == "Cảnh báo: Xã 07 (ví dụ), lĩnh vực đất đai kém đi so với chính đơn vị trước đây"
     assert "Since 12 February 34 people answered." in TEXTS.officers("alert_cleared", "en", ALERT).text
+
+
+def test_an_alert_about_the_data_of_all_names_all() -> None:
+    said = TEXTS.officers("doubt_raised", "vi", DOUBT | {"unit": "", "unit_name": ""})
+    assert said.subject == "Cảnh báo về số liệu: toàn bộ các đơn vị"
+    assert "⚑ Toàn bộ các đơn vị\n" in said.text
+    assert "xin không chuyển tiếp" in said.text
 
 
 def test_the_daily_mail_also_comes_when_nothing_happened() -> None:
