@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, Final
 
 from dashboard.view import NARROW, FigureStore, Question, Seen, seen
-from hailong.domain.coverage import Coverage, Shares, Three, leaning, shares, three
+from hailong.domain.coverage import Coverage, Leaning, Shares, Three, leaning, pooled, shares, three
 from hailong.domain.scoring import PRIVACY_LIMIT, Counts, Filters, Version, total
 from hailong.domain.shadow import Shadow, Totals, shadow
 from hailong.domain.shares import Share
@@ -47,9 +47,18 @@ def voices(store: FigureStore, totals: Mapping[tuple[str, str], Totals], questio
     answers, calls = _by_unit(found, filters), _by_unit(called, filters)
     portal = _portal(totals, found, filters)
     units = {code: info for code, info in found.units(question).items() if filters.level in (None, info.level)}
-    everybody = _pair(total(answers.get(c, Counts()) for c in units), total(calls.get(c, Counts()) for c in units))
+    pairs = {code: _pair(answers.get(code, Counts()), calls.get(code, Counts())) for code in sorted(units)}
+    everybody = pooled(list(pairs.values()))
     lines = [
-        _voice(code, info.name, info.level, answers.get(code, Counts()), calls.get(code, Counts()), portal.get(code), everybody)
+        _voice(
+            code,
+            info.name,
+            info.level,
+            answers.get(code, Counts()),
+            calls.get(code, Counts()),
+            portal.get(code),
+            leaning(pairs[code], everybody),
+        )
         for code, info in sorted(units.items())
     ]
     whole = [portal[c] for c in units if c in portal]
@@ -82,10 +91,9 @@ def _pair(answers: Counts, calls: Counts) -> tuple[Share, Share]:
 
 
 def _voice(
-    unit: str, name: str, level: UnitLevel | None, answers: Counts, calls: Counts, portal: Totals | None, everybody: tuple[Share, Share]
+    unit: str, name: str, level: UnitLevel | None, answers: Counts, calls: Counts, portal: Totals | None, leans: Leaning | None
 ) -> Voice:
     cover = Coverage.of(answers, portal.ended if portal else None)
-    leans = leaning(_pair(answers, calls), everybody)
     enough = answers.n >= PRIVACY_LIMIT
     return Voice(
         unit, name, level, cover, shares(cover), three(cover, leans) if enough else None, calls.n, leans.source if leans else None,

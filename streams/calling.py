@@ -1,18 +1,21 @@
 """Calls: once a day a random part of those who did not answer, or cannot be written to, is put on the list of people to be called.
 
 The number that decides is of the day on which hailong first heard of the dossier, like every other draw about it: it is the same on every
-later day, so a second look changes nothing, and nobody chooses. The work is done in parts (streams.every_day).
+later day, so a second look changes nothing, and nobody chooses. Where the unit was too quiet to judge, by the list in force on that day,
+the share is higher; list and shares were published before the seed was used. The work is done in parts (streams.every_day).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Final, Protocol, cast
 
 from hailong.domain import draw as lots
-from hailong.domain.calls import Calling, Candidate
+from hailong.domain.calls import Calling, Candidate, Stratum, shares
 from hailong.domain.rulebook import Rules
+from hailong.events import QualityLooked
 from hailong.ports import Clock, Transaction
 from streams.every_day import EveryDay
 from streams.guard import Outbox
@@ -28,6 +31,7 @@ class CallLedger(Protocol):
 
     def clear_calls(self, now: datetime, real_now: datetime, limit: int) -> int: ...
     def call_candidates(self, rules: Calling, day: date, now: datetime, after: str, limit: int) -> list[Candidate]: ...
+    def look_in_force(self, day: date) -> QualityLooked | None: ...
     def add_calls(self, drawn: Sequence[Candidate], rules: Calling, day: date, now: datetime, cap_days: int) -> int: ...
 
 
@@ -35,6 +39,12 @@ def calling_of(rules: Rules) -> Calling:
     """The part of the rules that is about calls."""
     gap = timedelta(hours=rules.call_gap_hours)
     return Calling(rules.call_share, rules.call_after_days, rules.call_tries, gap, rules.call_hours)
+
+
+def in_stratum(one: Candidate, share: float, look: QualityLooked | None) -> Candidate:
+    """With the stratum and the probability that hold for dossiers heard of on its day. ``look``: the one in force then."""
+    stratum: Stratum = "quiet" if look is not None and one.unit in look.quiet else "other"
+    return replace(one, stratum=stratum, share=shares(share, look.quiet_part if look is not None else 0.0)[stratum])
 
 
 class Caller:
@@ -78,6 +88,8 @@ class Caller:
         """How many were put on the list, and behind which dossier to go on (None: that was all)."""
         ledger, day = cast(CallLedger, tx), now.date()
         found = ledger.call_candidates(calling, day, now, after, self._part)
-        drawn = [one for one in found if self._draw(one.heard_on, one.dossier_ref, lots.CALL) < calling.share]
+        looks = {heard: ledger.look_in_force(heard) for heard in {one.heard_on for one in found}}
+        placed = [in_stratum(one, calling.share, looks[one.heard_on]) for one in found]
+        drawn = [one for one in placed if self._draw(one.heard_on, one.dossier_ref, lots.CALL) < one.share]
         added = ledger.add_calls(drawn, calling, day, now, rules.cap_days)
         return added, found[-1].dossier_ref if len(found) == self._part else None

@@ -3,8 +3,9 @@
 Everybody on the list was drawn, and everybody's dossier had ended. Of everybody drawn, the log gets one final disposition: that of the
 last try (``Disposition``), or why they left the list without another one (``Left``); until then they are open. So at every moment those
 drawn are the final ones and the open ones. In the fact it is the ``reason`` of a ``disposition`` by the mode ``call``, with ``control``:
-``final``; ``why`` they were drawn; ``tries`` so far. Classes as in AAPOR, Standard Definitions: interview, refusal, non-contact, other; not
-eligible are only those whose dossier goes on after all.
+``final``; ``why`` they were drawn; ``tries`` so far; the ``stratum`` they were drawn in and its ``share``, the probability with which.
+Classes as in AAPOR, Standard Definitions: interview, refusal, non-contact, other; not eligible are only those whose dossier goes on after
+all.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ ending is too long ago."""
 Class = Literal["interview", "refusal", "noncontact", "other", "not_eligible"]
 Why = Literal["no_answer", "unreachable"]
 """Why somebody may be drawn: asked, and silent since; or out of reach of every message (refused for good, or a landline only)."""
+
+Stratum = Literal["quiet", "other"]
+"""Whether the unit that handled the dossier was too quiet to judge, by the newest look that held on the day the draw is of."""
 
 DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
 LEFT: Final[tuple[Left, ...]] = get_args(Left)
@@ -65,12 +69,16 @@ class Calling:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Somebody who may be drawn. ``heard_on``: the day whose seed draws."""
+    """Somebody who may be drawn. ``heard_on``: the day whose seed draws; ``share``: the probability with which, in their stratum."""
 
     dossier_ref: str
     survey_id: str
     heard_on: date
     why: Why
+    unit: str = ""
+    """That handled the dossier."""
+    stratum: Stratum = "other"
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,19 @@ class Tally:
     @property
     def interviews(self) -> int:
         return self.ended.get("answered", 0)
+
+
+def shares(share: float, quiet_part: float) -> dict[Stratum, float]:
+    """The probability of being drawn in each stratum, such that about as many are drawn as if ``share`` held for all.
+
+    Half of what the others would get goes to the quiet units, ``quiet_part`` of all endings, until everybody there is called: so the
+    others are still drawn, and who does not answer there can be measured. Both are known beforehand and the same for everybody in the
+    stratum: what is measured by calls is weighted by them, or taken within units.
+    """
+    if not 0 < quiet_part < 1 or not 0 < share < 1:
+        return {"quiet": share, "other": share}
+    quiet = min(1.0, share * (1 + quiet_part) / (2 * quiet_part))
+    return {"quiet": quiet, "other": (share - quiet_part * quiet) / (1 - quiet_part)}
 
 
 def entry_ref(survey_id: str) -> str:

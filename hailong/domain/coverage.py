@@ -27,6 +27,7 @@ know what it was never told. The high end, the observed figure and the sensitivi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -188,9 +189,31 @@ def measured(answered: Share, called: Share, source: Source = "own") -> Leaning:
     return Leaning(ratio, ratio * math.exp(-Z95 * error), ratio * math.exp(Z95 * error), called.n, source)
 
 
-def leaning(own: tuple[Share, Share], province: tuple[Share, Share]) -> Leaning | None:
-    """A unit's ratio, each pair being (answered, called): its own from ``FEWEST_CALLS`` on, else the province's; None when that has as few:
-    then nobody knows, and no figure is made up."""
-    if own[1].n >= FEWEST_CALLS:
-        return measured(*own)
-    return measured(*province, "province") if province[1].n >= FEWEST_CALLS else None
+def pooled(units: Sequence[tuple[Share, Share]]) -> Leaning | None:
+    """The province's ratio from all units' pairs (answered, called); None with fewer than ``FEWEST_CALLS`` calls in all.
+
+    Within a unit everybody is drawn with the same probability, between units not: quiet ones are called more. So each unit's table is a
+    stratum (Mantel & Haenszel 1959) and no unit counts for more because more of its people were called; the interval of the logarithm is
+    that of Robins, Breslow & Greenland 1986, Biometrics 42, 311-323. Where the strata have no ratio (all called say the same), the sums of
+    all are taken as one table.
+    """
+    answered, called = (sum(parts, Share(0, 0)) for parts in ([a for a, _ in units], [c for _, c in units]))
+    if called.n < FEWEST_CALLS:
+        return None
+    up = down = first = mixed = last = 0.0
+    for before, one in units:
+        n = before.n + one.n
+        if n:
+            r, s = one.k * (before.n - before.k) / n, (one.n - one.k) * before.k / n
+            p, q = (one.k + before.n - before.k) / n, (one.n - one.k + before.k) / n
+            up, down, first, mixed, last = up + r, down + s, first + p * r, mixed + p * s + q * r, last + q * s
+    if not up or not down:
+        return measured(answered, called, "province")
+    ratio, error = up / down, math.sqrt((first / up**2 + mixed / (up * down) + last / down**2) / 2)
+    return Leaning(ratio, ratio * math.exp(-Z95 * error), ratio * math.exp(Z95 * error), called.n, "province")
+
+
+def leaning(own: tuple[Share, Share], province: Leaning | None) -> Leaning | None:
+    """A unit's ratio, ``own`` being its (answered, called): its own from ``FEWEST_CALLS`` on, else the province's; None when nobody knows:
+    then no figure is made up."""
+    return measured(*own) if own[1].n >= FEWEST_CALLS else province

@@ -1,7 +1,7 @@
 """``hailong draw``: who is asked follows from published seeds, and everybody can make it again.
 
 ``verify`` makes a month's decisions again from the log's facts; ``list`` is the public list of a closed day; ``arms`` tells what the
-experiments among those asked have shown.
+experiments among those asked have shown; ``calls`` makes again who was drawn to be called.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
+from functools import cache
 from typing import Annotated, Final
 
 import typer
 
 from hailong.domain.arms import FOLLOWED, Arm, Report, sentence
 from hailong.domain.draw_published import counted, revealed_at
+from hailong.domain.hours import local
 from hailong.domain.redraw import FAULTS, UNCONFIRMED
 from hailong.domain.rulebook import RulebookError
 from hailong.domain.scoring import PRIVACY_LIMIT
 from hailong.ports import Permanent, Retryable
 from ops.arms import report
+from ops.calling import redrawn as redrawn_calls
 from ops.cli.door import Data, Json, day_of, print_json, say, wired
 from ops.cli.tables import print_table
 from ops.drawing import PublicDraw, Redrawn, log_stamps, redrawn
@@ -39,6 +43,7 @@ def register(app: typer.Typer) -> None:
     group.command("verify")(verify)
     group.command("list")(listed)
     group.command("arms")(arms)
+    group.command("calls")(calls)
     app.add_typer(group, name="draw")
 
 
@@ -142,6 +147,32 @@ def _tell_arms(found: Report) -> None:
         say(line)
 
 
+def calls(
+    ctx: typer.Context,
+    since: Annotated[str | None, typer.Option("--from", help="first day of drawing, YYYY-MM-DD (default: 90 days ago)")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make again who was drawn to be called: number, stratum (units too quiet to judge, the others) and share. Exit code 1: differences.
+
+    It needs the ledger, because no fact joins a dossier to its survey; list and shares themselves are facts.
+    """
+    with wired(ctx, data) as w, w.ledger("cli").read() as reader:
+        first = day_of("--from", since) if since else local(w.clock.now()).date() - _CALLS_BACK
+        made = redrawn_calls(reader.drawn_calls(first), cache(reader.look_in_force), cache(w.rules), w.draw)
+    if as_json:
+        print_json(made.as_json())
+    else:
+        drawn = ", ".join(f"{stratum} {n:,}" for stratum, n in sorted(made.drawn.items())) or "nobody"
+        say(f"Drawn to be called since {first}, by stratum: {drawn}; {made.before:,} before there were strata.")
+        rows = [[d.dossier_ref, str(d.drawn_on), d.what, d.says, d.follows] for d in made.differences[:SHOWN]]
+        if rows:
+            print_table(("dossier_ref", "drawn on", "what", "it says", "what follows"), rows)
+        say(f"{len(made.differences):,} differences." if made.differences else "Everybody follows from seed, list and rules.")
+    raise typer.Exit(1 if made.differences else 0)
+
+
+_CALLS_BACK: Final = timedelta(days=90)
 _ARM: Final = ("arm", "asked", "delivered", "answered", "rate", "95% interval", "open", "unknown", "failed")
 
 

@@ -231,14 +231,14 @@ class Answering(Entering):
         self._write(line.out, f"confirm:{survey_id}", now)
 
     def _disposition(self, row: DueRow, now: datetime) -> None:
-        """What became of a call, or of being drawn for one; ``payload``: survey_id, reason, about, final, why, tries."""
+        """What became of a call, or of being drawn for one; ``payload``: survey_id, reason, about, final, why, tries, stratum, share."""
         if self._is_echo(f"disposition:{row.ref}"):
             return
         said = row.payload
         about = msgspec.convert(said["about"], About) if said.get("about") else None
         fact = self.next_record(
             "disposition", now, self.position("counted"), survey_id=said["survey_id"], reason=said["reason"], mode="call", place="away",
-            about=about, control={name: said[name] for name in ("final", "why", "tries") if name in said},
+            about=about, control={name: said[name] for name in ("final", "why", "tries", "stratum", "share") if name in said},
         )  # fmt: skip
         self._write([fact], f"disposition:{row.ref}", now)
 

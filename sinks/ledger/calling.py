@@ -61,9 +61,19 @@ class CallingReading(Answering):
         rows = rows.where(~_answered(), ~_opted_out(), ~sa.exists().where(_C.survey_id == s.survey_id)).order_by(s.dossier_ref)
         return [
             Candidate(
-                r.dossier_ref, r.survey_id, r.taken_at.astimezone(LOCAL).date(), "no_answer" if r.outcome == "asked" else "unreachable"
+                r.dossier_ref, r.survey_id, _heard_on(r), "no_answer" if r.outcome == "asked" else "unreachable", _about(r).handling_unit
             )
             for r in self.conn.execute(rows.limit(limit))
+        ]
+
+    def drawn_calls(self, since: date) -> list[tuple[Candidate, date]]:
+        """Everybody drawn from a day on whose dossier is still known, with the day they were drawn on, in order; of those who were drawn
+        before there were strata the share is 0."""
+        rows = sa.select(t.slots, _C.drawn_on, _C.why, _C.stratum, _C.share).join(t.calls, _MINE).where(_C.drawn_on >= since)
+        found = self.conn.execute(rows.order_by(_C.drawn_on, t.slots.c.dossier_ref))
+        return [
+            (Candidate(r.dossier_ref, r.survey_id, _heard_on(r), r.why, _about(r).handling_unit, r.stratum, r.share or 0.0), r.drawn_on)
+            for r in found
         ]
 
     def waiting_calls(self, now: datetime, real_now: datetime, barred: Collection[str], limit: int) -> tuple[list[Waiting], int]:
@@ -105,7 +115,7 @@ class Calls(Leaving, CallingReading, Budgeting, Going):
             if one.why == "unreachable" and not self._planned(slot, now, first, cap_days):
                 continue
             row = {"survey_id": one.survey_id, "drawn_on": day, "why": one.why, "state": "waiting", "tries": 0, "by": None}
-            row |= {"next_at": first, "lease_until": None, "disposition": None}
+            row |= {"next_at": first, "lease_until": None, "disposition": None, "stratum": one.stratum, "share": one.share}
             added += self.insert_new(t.calls, [row])
         return added
 
@@ -261,8 +271,17 @@ def _open(now: datetime, barred: Collection[str]) -> sa.Select[Any]:
     return rows.where(t.slots.c.unit.not_in(barred), ~sa.or_(*handling))
 
 
+def _heard_on(slot: Any) -> date:
+    at: datetime = slot.taken_at
+    return at.astimezone(LOCAL).date()
+
+
+def _about(slot: Any) -> About:
+    return msgspec.json.decode(slot.about, type=About)
+
+
 def _judged(slot: Any, barred: Collection[str]) -> bool:
-    about = msgspec.json.decode(slot.about, type=About)
+    about = _about(slot)
     return about.receiving_unit in barred or about.handling_unit in barred
 
 

@@ -49,7 +49,8 @@ class Leaving(Dossiers, Audit):
     def _tell(self, call: Any, slot: Any, ref: str, reason: str, tries: int, now: datetime, *, final: bool) -> None:
         told = {"survey_id": call.survey_id, "reason": reason, "mode": "call"}
         told |= {"about": msgspec.json.decode(slot.about) if slot is not None else None}
-        self.schedule(DISPOSITION, f"{call.survey_id}:{ref}", now, told | {"final": final, "why": call.why, "tries": tries})
+        drawn = {"stratum": call.stratum, "share": call.share} if call.share is not None else {}
+        self.schedule(DISPOSITION, f"{call.survey_id}:{ref}", now, told | {"final": final, "why": call.why, "tries": tries} | drawn)
 
     def leave_before_erasure(self, slots: Sequence[Any], now: datetime) -> None:
         """Those of these slots (locked) who are still on the list leave it while it is known what their dossiers were about."""

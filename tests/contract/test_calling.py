@@ -17,8 +17,9 @@ from hailong.domain.calls import LEASE, Calling, Candidate, Entry, Tally, masked
 from hailong.domain.draw import CALL
 from hailong.domain.hours import Hours
 from hailong.domain.rulebook import Rules
-from hailong.events import SurveyCounted
+from hailong.events import QualityLooked, SurveyCounted, decode
 from hailong.ports import Invalid
+from ops.calling import redrawn
 from sinks.ledger import Ledger
 from sinks.ledger import schema as t
 from streams.calling import AT, Caller
@@ -115,7 +116,7 @@ def answer(ledger: Ledger, survey_id: str, **more: Any) -> None:
 def test_who_was_asked_and_stays_silent_may_be_drawn_after_some_days(ledger: Ledger) -> None:
     (survey,) = asked(ledger, "d1")
     assert candidates(ledger, NOON + timedelta(days=2)) == []
-    assert candidates(ledger) == [Candidate("d1", survey, NOON.date(), "no_answer")]
+    assert candidates(ledger) == [Candidate("d1", survey, NOON.date(), "no_answer", "X1")]
     assert candidates(ledger, NOON + timedelta(days=31)) == []  # the link ran out
 
 
@@ -194,6 +195,54 @@ def test_the_round_draws_a_share_once_a_day_and_never_chooses_otherwise(ledger: 
         rows = list(reader.conn.execute(sa.select(t.calls.c.survey_id, t.calls.c.next_at, t.calls.c.drawn_on)))
     assert {r.survey_id for r in rows} == {ids[1], ids[4], ids[6]}
     assert {(r.next_at.astimezone(NOON.tzinfo).hour, r.drawn_on) for r in rows} == {(8, LATER.date())}
+
+
+def looked(quiet: list[str], part: float = 0.125) -> QualityLooked:
+    """A look whose list holds on the day all was asked."""
+    before = NOON.date() - timedelta(days=7)
+    return QualityLooked(
+        event_id="look", registry_id="test", day=before, at=NOON, version={}, judged=[], standing={}, quiet=quiet, quiet_from=before,
+        quiet_part=part,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("quiet", "stratum", "share"), [(["X1"], "quiet", 0.45), (["X2"], "other", 0.05), ([], "other", 0.1)])
+def test_people_of_units_too_quiet_to_judge_are_drawn_first(ledger: Ledger, quiet: list[str], stratum: str, share: float) -> None:
+    """Half of what the others would get goes there; stratum and share are known beforehand, and stand beside who was drawn."""
+    asked(ledger, *(f"d{n}" for n in range(1, 10)))
+    with ledger.begin() as tx:
+        tx.keep_look(looked(quiet, 0.125 if quiet else 0.0), (), NOON)
+    rules = replace(Rules(), call_share=0.1)
+
+    def number(day: date, ref: str, purpose: str) -> float:
+        return int(ref[1:]) / 10 - 0.06
+
+    clock = HandClock(LATER.replace(hour=5))
+
+    async def rounds() -> list[int]:
+        caller = Caller(Outbox(ledger, MemoryLog()), clock, lambda: REAL, lambda _: rules, number)
+        early = await caller.round()
+        clock.at = datetime.combine(LATER.date(), AT, NOON.tzinfo)
+        return [early, await caller.round()]
+
+    assert asyncio.run(rounds()) == [0, sum(n / 10 - 0.06 < share for n in range(1, 10))]
+    with ledger.read() as reader:
+        drawn = reader.drawn_calls(LATER.date())
+        again = redrawn(drawn, reader.look_in_force, lambda _: rules, number)
+        chosen = redrawn(drawn, lambda _: looked(["X1", "X2"]), lambda _: rules, lambda *_: 0.9)
+    assert {(one.stratum, round(one.share, 9)) for one, _ in drawn} == {(stratum, share)}
+    assert (again.drawn[stratum], again.differences) == (len(drawn), [])
+    assert {d.what for d in chosen.differences} >= {"drawn"}
+
+
+def test_a_disposition_says_with_which_probability_somebody_was_drawn(ledger: Ledger) -> None:
+    entry = taken(ledger)
+    end(ledger, entry, "refused")
+    with ledger.begin() as tx:
+        tx.carry_out(LATER, 10)
+        (fact,) = [decode(w.record.topic, w.record.value) for w in tx.written]
+    assert isinstance(fact, SurveyCounted)
+    assert fact.control == {"final": True, "why": "no_answer", "tries": 1, "stratum": "other", "share": 1.0}
 
 
 def test_the_round_closes_entries_of_who_answered_or_opted_out(ledger: Ledger) -> None:

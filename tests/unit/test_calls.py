@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hailong.domain.calls import AGAIN, CLASS, CLASS_LEFT, DISPOSITIONS, LEFT, Calling, Tally, entry_ref, masked, next_try
+from hailong.domain.calls import AGAIN, CLASS, CLASS_LEFT, DISPOSITIONS, LEFT, Calling, Tally, entry_ref, masked, next_try, shares
 from hailong.domain.hours import Hours
 from hailong.domain.papers import compared, kind_of
 from hailong.domain.rulebook import RulebookError, load
@@ -88,3 +88,17 @@ def test_rules_of_calls_that_cannot_be_kept_are_refused(said: str, why: str) -> 
 def test_without_a_word_about_calls_they_lie_inside_the_hours_of_messages() -> None:
     (rules,) = load(f'{HEAD}[versions.hours]\nopens = "09:00"\ncloses = "12:00"\ndays = ["mon", "sat"]\n', "rules.toml").versions
     assert (rules.call_hours.opens, rules.call_hours.closes, rules.call_hours.days) == (time(9), time(12), frozenset({0}))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize("part", [0.01, 0.125, 0.5, 0.99])
+def test_quiet_units_are_called_first_within_what_is_called_anyway(share: float, part: float) -> None:
+    found = shares(share, part)
+    assert share <= found["quiet"] <= 1
+    assert share / 2 - 1e-12 <= found["other"] <= share
+    assert part * found["quiet"] + (1 - part) * found["other"] == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("share", "part"), [(0.1, 0.0), (0.1, 1.0), (0.0, 0.2), (1.0, 0.2)])
+def test_without_strata_one_share_holds_for_all(share: float, part: float) -> None:
+    assert set(shares(share, part).values()) == {share}

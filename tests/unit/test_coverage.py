@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -16,13 +17,14 @@ from hailong.domain.coverage import (
     leaning,
     measured,
     observed,
+    pooled,
     sensitivity,
     shares,
     three,
     times_as_likely,
     worst_case,
 )
-from hailong.domain.scoring import Counts
+from hailong.domain.scoring import Z95, Counts
 from hailong.domain.shares import Share, shifted
 
 AS_ANSWERED = Leaning(1.0, 1.0, 1.0, 100, "own")
@@ -145,9 +147,41 @@ def test_empty_cells_still_give_an_interval() -> None:
 
 def test_few_calls_borrow_the_province_and_none_invent_nothing() -> None:
     many, few = (Share(90, 100), Share(24, FEWEST_CALLS)), (Share(9, 10), Share(20, FEWEST_CALLS - 1))
-    assert leaning(many, few) == measured(*many)
-    assert leaning(few, many) == replace(measured(*many), source="province")
-    assert leaning(few, few) is None
+    assert leaning(many, pooled([few])) == measured(*many)
+    assert leaning(few, pooled([few, many])) == pooled([many, few])
+    assert leaning(few, pooled([few])) is None
+
+
+def test_units_are_pooled_as_strata() -> None:
+    """Mantel and Haenszel's ratio by hand: within each unit the odds are what they are, whichever of them is called more."""
+    units = [(Share(80, 85), Share(20, 30)), (Share(800, 1000), Share(60, 70))]
+    up, down = 20 * 5 / 115 + 60 * 200 / 1070, 10 * 80 / 115 + 10 * 800 / 1070
+    found = pooled(units)
+    assert found is not None
+    assert found.ratio == pytest.approx(up / down)
+    assert 0 < found.low < found.ratio < found.high
+    assert (found.calls, found.source) == (100, "province")
+
+
+def test_one_unit_pooled_is_its_own_odds_ratio_with_woolfs_error() -> None:
+    found = pooled([(Share(90, 100), Share(24, 30))])
+    assert found is not None
+    assert found.ratio == pytest.approx(24 * 10 / (6 * 90))
+    assert math.log(found.high / found.ratio) == pytest.approx(Z95 * math.sqrt(1 / 24 + 1 / 6 + 1 / 90 + 1 / 10))
+
+
+def test_calling_quiet_units_more_does_not_move_the_ratio() -> None:
+    """The quiet unit is worse, and all of it is called: sums of all would take its level for what silence means."""
+    quiet, loud = (Share(600, 1000), Share(300, 500)), (Share(9000, 10000), Share(45, 50))
+    found = pooled([quiet, loud])
+    assert found is not None
+    assert found.ratio == pytest.approx(1.0)
+    assert measured(Share(9600, 11000), Share(345, 550)).high < 0.5
+
+
+def test_where_all_called_say_the_same_the_sums_are_taken() -> None:
+    units = [(Share(10, 12), Share(20, 20)), (Share(10, 12), Share(20, 20))]
+    assert pooled(units) == measured(Share(20, 24), Share(40, 40), "province")
 
 
 def binomial(random: Random, n: int, p: float) -> int:

@@ -50,9 +50,11 @@ calls = sa.Table(
     sa.Column("by", sa.String),
     sa.Column("lease_until", Moment),
     sa.Column("disposition", sa.String),
+    sa.Column("stratum", sa.String, nullable=False, server_default="other"),
+    sa.Column("share", sa.Float),
     sa.Index("ix_calls_state", "state", "next_at"),
 )
-"""Who was drawn to be called; ``why``: no_answer or unreachable; ``state``: waiting, taken, done."""
+"""Who was drawn to be called; ``why``: no_answer or unreachable; ``state``: waiting, taken, done; ``share``: with which probability."""
 
 call_tries = sa.Table(
     "call_tries",
