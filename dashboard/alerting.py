@@ -21,7 +21,7 @@ from dashboard.scope import Scope
 from hailong.domain.access import Role
 from hailong.domain.closing import VERDICTS, Verdict, precision, precision_json
 from hailong.domain.quality_sentences import LANGUAGES, WORDS, period_text
-from hailong.domain.quiet import LONGEST, Sight, quietest, told
+from hailong.domain.quiet import Sight, quietest, told
 from hailong.domain.units import LOCAL, Registry
 from hailong.events import AlertChanged, QualityLooked
 from hailong.ports import Clock, Invalid
@@ -163,12 +163,12 @@ class AlertPages:
         lang = self._gate.pages.language(request)
         sights = await self._gate.ask(self._views.sights, scope_of(request))
         rows = [(one, told(one), unseen(one, self._gate.pages.words[lang]["alerting"], lang)) for one in quietest(sights)]
-        return self._shown(request, "quiet.html", **await self._names(lang), rows=rows, units=len(sights), longest=LONGEST)
+        return self._shown(request, "quiet.html", **await self._names(lang), rows=rows, units=len(sights), counts=scope_of(request).exact)
 
     async def quiet_json(self, request: Request) -> Response:
         """``/api/v1/quiet``: every unit of the scope; what counts answers moves in steps of five."""
         sights = await self._gate.ask(self._views.sights, scope_of(request))
-        return JSONResponse([sight_json(one) for one in sights.values()])
+        return JSONResponse([sight_json(one, counts=scope_of(request).exact) for one in sights.values()])
 
     # --- what all pages need
 
@@ -200,11 +200,12 @@ class AlertPages:
         )
 
 
-def sight_json(one: Sight) -> dict[str, Any]:
-    """As API and command line give it; ``answers_a_year`` and what follows from it in steps of five, null under ten."""
+def sight_json(one: Sight, *, counts: bool) -> dict[str, Any]:
+    """As the API gives it: whole months; null under ten answers. ``counts``: answers a year as well, in steps of five."""
     per_year, seen = told(one)
-    months = {"months": seen.months, "months_most": seen.months_most} if seen else {"months": None, "months_most": None}
-    return {"unit": one.unit, "answers_a_year": per_year, "target": one.target, "fall_unseen": months, "quiet": one.quiet}
+    months = {"months": round(seen.months), "months_most": round(seen.months_most)} if seen else {"months": None, "months_most": None}
+    more = {"answers_a_year": per_year} if counts else {}
+    return {"unit": one.unit, "target": one.target, "fall_unseen": months, "quiet": one.quiet, **more}
 
 
 def unseen(one: Sight, words: Mapping[str, Any], lang: str) -> str:

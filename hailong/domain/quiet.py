@@ -26,6 +26,8 @@ class Sight:
 
     unit: str
     per_year: float
+    months: int
+    """Of the twelve, since anything ended there."""
     answers: int
     ended: int
     target: float
@@ -66,12 +68,12 @@ def quietest(found: Mapping[str, Sight]) -> list[Sight]:
 
 
 def told(one: Sight) -> tuple[int | None, Unseen | None]:
-    """What may be said of it to anybody who may see the unit: answers a year in steps of five, and what follows from so many; nothing
-    under ten."""
-    if one.per_year < PRIVACY_LIMIT:
+    """What may be said of it to anybody who may see the unit: answers a year as they follow from answers in steps of five, and how long a
+    fall would stay unseen at so many; nothing under ten answers."""
+    if one.answers < PRIVACY_LIMIT:
         return None, None
-    steps = int(one.per_year // STEP * STEP)
-    return steps, unseen(steps, one.target)
+    per_year = 12 * (one.answers // STEP * STEP) / one.months
+    return round(per_year), unseen(per_year, one.target)
 
 
 def _window(day: date) -> list[str]:
@@ -89,4 +91,4 @@ def _sight(unit: str, months: Mapping[str, tuple[int, int]], target: float, day:
     answers = sum(n for n, _ in months.values())
     per_year = 12 * answers / known
     seen = unseen(per_year, target) if per_year else None
-    return Sight(unit, per_year, answers, sum(ended for _, ended in months.values()), target, seen)
+    return Sight(unit, per_year, known, answers, sum(ended for _, ended in months.values()), target, seen)

@@ -15,6 +15,8 @@ import msgspec
 import typer
 
 from dashboard.view import figures_json, question, view
+from hailong.domain.quiet import sights
+from hailong.domain.scoring import Filters
 from hailong.domain.units import LOCAL
 from hailong.ports import Claimed, Invalid, Permanent
 from ops import rebuild as rebuilding
@@ -33,7 +35,7 @@ from producers.registry import Difference, Registrar, TargetRow, UnitRow, differ
 from sinks.clickhouse.connection import asked_by_hand
 from sinks.clickhouse.queries import ClickHouseFigures
 
-_FIGURES: Final = ("unit", "n", "rate", "95 %", "ended", "asked", "reached", "answered")
+_FIGURES: Final = ("unit", "n", "rate", "95 %", "ended", "asked", "reached", "answered", "fall of 10 points unseen")
 _OFFICE_ONLY: Final = "For the quality office: units with few answers are shown here as well; do not publish."
 _WHOLE: Final = (
     "For the quality office and operations: nothing leaves this machine, so addresses and links are shown whole; do not publish."
@@ -202,7 +204,11 @@ def figures(
         except Invalid as wrong:
             raise Refusal(f"--{wrong.field}: {wrong.detail}", wrong_use=True) from wrong
         store = ClickHouseFigures(w.clickhouse(), w.settings.registry_id, w.settings.default_target)
-        document = figures_json(view(store, asked, store.version(), 1, w.clock.now().astimezone(LOCAL).date()))
+        today, version = w.clock.now().astimezone(LOCAL).date(), store.version()
+        document = figures_json(view(store, asked, version, 1, today))
+        seen = sights(store.figures(Filters(), version).cells, store.registry(version), store.targets(version), today)
+    for row in document["rows"]:
+        row["fall_unseen_months"] = one.unseen.months if (one := seen.get(row["unit"])) and one.unseen else None
     if as_json:
         print_json(document)
         return
@@ -214,7 +220,8 @@ def _figures_row(row: Mapping[str, Any]) -> list[str]:
     rate = "few" if row["suppressed"] else f"{100 * row['rate']:.1f} %"
     span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"
     name = f"{row['name']} ({row['kept']})" if row["kept"] else row["name"]
-    values = (name, row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"])
+    unseen = None if row["fall_unseen_months"] is None else f"{row['fall_unseen_months']:.0f} mo"
+    values = (name, row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"], unseen)
     return ["" if value is None else str(value) for value in values]
 
 

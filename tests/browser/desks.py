@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
@@ -19,7 +20,10 @@ from dashboard.administration import Wanted
 from dashboard.app import build_dashboard
 from dashboard.operations import Carrier, Cost, Looked, Money
 from hailong.domain.access import AT_A_DESK, Role
+from hailong.domain.alert_sentences import Evidence, listed, sentences
 from hailong.domain.arms import Report, Tally, experiments
+from hailong.domain.looking import look
+from hailong.events import AlertChanged
 from ops import messages, questionnaires
 from ops.stuck import states
 from ops.waiting import OfficeLists
@@ -32,6 +36,7 @@ from tests.browser.office import free_port
 from tests.contract.build import act, answered, take
 from tests.dashboard.room import START, People, Still
 from tests.dashboard.talking_room import SURVEY, Room
+from tests.unit.test_looking import MONDAY, sources
 from web.access import template
 from web.assembly import server
 
@@ -40,12 +45,12 @@ CODE: Final = "H28-260302-0001"
 SCAN: Final = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFElEQVR4nGP4//8/AzbAhFV0WEkAAGLLAw1qXk9dAAAAAElFTkSuQmCC")
 """A small picture."""
 NAMES: Final = {"C01": "Xã Thượng Cốc", "C02": "Xã Mường Thàng", "C03": "Phường Tân Hòa", "D1": "Huyện Lạc Sơn", "D2": "Thành phố"}
-ALERT: Final = {
-    "id": "a1", "unit": "C01", "kind": "below", "about": "answers", "n": 40, "satisfied": 26, "target": 0.87, "low": 0.49, "high": 0.78,
-    "raised_at": "2026-03-30T08:00:00+07:00", "at": "2026-03-30T08:00:00+07:00", "since": "2026-02-12", "until": "2026-03-29",
-    "sentence_vi": "C01: từ 12/2 có 40 người trả lời, 26 người hài lòng (65 %).",
-    "sentence_en": "C01: since 12 February 40 people answered, 26 are satisfied (65%).",
-}  # fmt: skip
+SEEN: Final = Evidence(
+    n=40, satisfied=26, expected=34.8, target=0.87, estimate=0.72, low=0.58, high=0.83, years=31.0, since=date(2026, 2, 12),
+    until=date(2026, 3, 29), opened=date(2026, 3, 10),
+)  # fmt: skip
+BELOW, OVER = "a" * 32, "b" * 32
+"""Alerts: one that stands, one that is over."""
 
 
 @dataclass
@@ -100,12 +105,12 @@ class Bureau:
         texts = Texts(office())
         figures = Still({"C01": (26, 14), "C02": (52, 3), "C03": (4, 1)})
         return build_dashboard(
-            figures, lambda: [ALERT | {"open": True, "state": "raised"}, ALERT | {"id": "a2", "open": False, "state": "fixed"}],
+            figures, self.alerts,
             self.room.clock, self.people.door, notice={"vi": "Câu trả lời ở đây là mô phỏng.", "en": "Answers here are simulated."},
             letters=lambda: messages.rows(texts, made_with, START.date()), arms=report, running=Running(self.room),
             asked=lambda form, ending: questionnaires.rows(library(), "short" if form == "short" else "full", ending),
             waiting=(OfficeLists(self.people.ledger), lambda code: NAMES.get(code, code)), talking=self.room.talking,
-            measures=self.people.ledger,
+            measures=self.people.ledger, alerting=self.people.ledger,
         )  # fmt: skip
 
     def account(self, role: Role, scope: str | None = None) -> str:
@@ -122,6 +127,18 @@ class Bureau:
         """The token of a one-time link."""
         return self.people.administration.add("moi", Wanted("Người mới", "viewer", None), "lan")
 
+    def alerts(self) -> list[dict[str, Any]]:
+        with self.people.ledger.read() as reader:
+            return listed(reader.alerts(history=True))
+
+    def alarm(self) -> None:
+        """Alerts about service, one that stands and one that is over, and what a look at the data found."""
+        with self.people.ledger.begin() as tx:
+            for alert_id, version, state in ((BELOW, 1, "raised"), (OVER, 1, "raised"), (OVER, 2, "cleared")):
+                tx.alert_step(step(alert_id, version, state))
+            made = look(sources(), MONDAY, START, "test", None)
+            tx.keep_look(made.fact, [msgspec.structs.replace(one, at=START) for one in made.steps], START)
+
     def fill(self) -> None:
         """Something waits on every page: a held answer, a wish to be called back, words, calls, a slip to be entered again."""
         people, now = self.people, self.room.clock.at
@@ -134,6 +151,7 @@ class Bureau:
             tx.count(answered(wishing, 2, "b", event_id="b", answers={"Q9": True}), now)
             tx.keep_feedback("C01", "Chờ lâu, chỉ có một quầy mở vào sáng thứ hai.", 0, START.date())
             tx.keep_feedback(None, "Cảm ơn [tên] đã hướng dẫn tận tình.", 1, START.date())
+        self.alarm()
         self.room.called("H28-1-001")
         self.room.dossier(CODE, slip=SLIP, phone="+84912000002")
         self.room.dossier("H28-260302-0002", phone="+84912000003", slip="SLIPTWO2", receiving_unit="C02", handling_unit="C02")
@@ -144,6 +162,16 @@ class Bureau:
         """A paper slip, entered by a desk."""
         doors: Any = self.room.talking.doors
         doors.submit_paper(doors.find(code), {"Q0": ["4"]}, "vi", self.account("desk", unit), unit, scan)
+
+
+def step(alert_id: str, version: int, state: Any) -> AlertChanged:
+    """Of an alert about service."""
+    vi, en = sentences(state, "below", "Xã 01", None, SEEN)
+    said: Any = {name: value for name, value in vars(SEEN).items() if name != "opened"}
+    return AlertChanged(
+        event_id=f"{alert_id}:{version}", registry_id="test", alert_id=alert_id, version=version, state=state, kind="below", unit="C01",
+        at=START - timedelta(days=4 - version), by="judge", evidence_seq=41, sentence_vi=vi, sentence_en=en, **said,
+    )  # fmt: skip
 
 
 class Changing:

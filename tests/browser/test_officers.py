@@ -19,13 +19,15 @@ from sinks.ledger import migrate
 from tests.browser import desks
 from tests.browser.checks import axe, keyboard_walk, not_sideways, small_targets, spaced
 from tests.browser.citizen import DESKTOP, NARROW, PHONE, ZOOMED, Citizen, Screen
-from tests.browser.desks import CODE, SLIP, Bureau, Changing
-from tests.dashboard.room import PASSWORD
+from tests.browser.desks import BELOW, CODE, OVER, SLIP, Bureau, Changing
+from tests.dashboard.room import PASSWORD, START
 
 CONTROL: Final = 48
 """Pixels that an officer's controls are high."""
 CONTROLS: Final = "button,input:not([type=hidden]):not([type=checkbox]):not([type=radio]),select,textarea"
-NO_PAGES: Final = frozenset({"/healthz", "/readyz", "/robots.txt", "/api/v1/figures", "/api/v1/alerts"})
+NO_PAGES: Final = frozenset(
+    {"/healthz", "/readyz", "/robots.txt", "/api/v1/figures", "/api/v1/alerts", "/api/v1/alerts/precision", "/api/v1/quiet"}
+)
 
 
 @dataclass
@@ -181,6 +183,31 @@ def waiting(officer: Officer, bureau: Bureau) -> Iterator[str]:
     yield "messages-wrong"
 
 
+def alerting(officer: Officer, bureau: Bureau) -> Iterator[str]:
+    officer.signs_in(bureau, "quality_officer")
+    officer.goes("/alerts")
+    yield "alerts"
+    data = next(one["id"] for one in bureau.alerts() if one["about"] == "data" and one["unit"])
+    officer.goes(f"/alerts/{data}")
+    yield "alert-data"
+    officer.goes(f"/alerts/{BELOW}")
+    yield "alert"
+    with bureau.people.ledger.begin() as tx:
+        tx.close_alert(BELOW, "confirmed", 1, "minh", START)
+    officer.sends(f"/alerts/{BELOW}", 'button[value="not_found"]')
+    yield "alert-stale"
+    officer.sends(f"/alerts/{BELOW}", 'button[value="confirmed"]')
+    yield "alert-closed"
+    officer.goes("/alerts")
+    officer.page.locator("main summary").click()
+    yield "alerts-judged"
+    officer.goes("/quiet")
+    yield "quiet"
+    officer.signs_in(bureau, "viewer")
+    officer.goes(f"/alerts/{OVER}")
+    yield "alert-looker"
+
+
 def calling(officer: Officer, bureau: Bureau) -> Iterator[str]:
     officer.signs_in(bureau, "quality_officer")
     officer.goes("/calls")
@@ -276,6 +303,7 @@ WALKS: Final[dict[Walk, frozenset[str]]] = {
     accounts: frozenset({"/account", "/account/factor", "/accounts"}),
     stopping: frozenset({"/opt-out"}),
     waiting: frozenset({"/held", "/call-backs", "/feedback", "/questionnaire", "/messages"}),
+    alerting: frozenset({"/alerts", "/alerts/{id:str}", "/quiet"}),
     calling: frozenset({"/calls"}),
     helping: frozenset({"/assist", "/paper", "/paper/again", "/paper/again/{paper:int}"}),
     telling: frozenset({"/did"}),
