@@ -232,7 +232,7 @@ def test_a_fact_that_was_judged_otherwise_is_found(house: House) -> None:
     with ledger.begin() as tx:
         tx.alert_step(wrong)
         seq, states = tx.detector_states()
-        key = next(k for k in states if k.startswith("unit:"))
+        key = next(k for k in states if k.startswith("watch:"))
         tx.save_detectors(seq, {key: b"\x92\xc4\x00\x90"})
     house.publish([encode(wrong, START)])
     found = house.do(check(settings, within_s=10))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from hailong.domain.judging import Judge as RealJudge
@@ -52,6 +53,12 @@ def test_what_is_sent_again_is_counted_once(here: Room) -> None:
     for batch in (facts[:2], facts, facts[::-1]):
         asyncio.run(role(items(batch)))
     assert [(f.seq, f.kind) for f in here.log.facts(COUNTED)] == [(1, "answer"), (2, "unit"), (3, "fixed")]
+
+
+def test_a_closed_alert_begins_anew_whatever_was_found_but_none_about_data(here: Room) -> None:
+    data = msgspec.structs.replace(alert(3, "fixed", "d"), kind="silence", by="timer")
+    asyncio.run(counter(here)(items([alert(3, "fixed", "a"), alert(3, "not_found", "b"), data])))
+    assert [(f.kind, f.control["alert_id"]) for f in here.log.facts(COUNTED)] == [("fixed", "a"), ("fixed", "b")]
 
 
 def test_a_failed_publish_leaves_no_gap_and_no_double(here: Room) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hailong.domain.looking import BY, Looked, Sources, look
+from hailong.domain.looking import BY, Looked, Sources, apart, look
 from hailong.domain.quality import KINDS, WHOLE, about_data
 from hailong.domain.quality_seen import Seen
 from hailong.domain.quality_sentences import WORDS
@@ -99,6 +99,9 @@ def test_a_look_made_again_in_another_order_is_the_same_to_the_bit() -> None:
     at = datetime.combine(MONDAY, time(5), LOCAL)
     assert [encode(f, at) for f in (one.fact, *one.steps)] == [encode(f, at) for f in (two.fact, *two.steps)]
     assert decode("quality.looked.v1", encode(one.fact, at).value) == one.fact
+    ordered = apart(other, Registry(UNITS), MONDAY)
+    assert list(ordered.endings) == sorted(ordered.endings)
+    assert list(ordered.receiving) == sorted(ordered.receiving)
 
 
 def test_a_unit_that_is_merged_away_has_its_alert_settled() -> None:
