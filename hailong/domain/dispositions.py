@@ -115,6 +115,29 @@ def final(found: Iterable[Class | Outside | None]) -> Class | Outside | None:
     return next((name for name in order if name in known), None)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What the log says of one survey. ``state``: the last of its invitation, None when there is none; ``withdrawn``: why its invitation or
+    reminder was not sent; ``call``: the final disposition of a call, or why there was none any more."""
+
+    state: DeliveryState | None = None
+    withdrawn: tuple[str, ...] = ()
+    doing: tuple[Doing, ...] = ()
+    call: str | None = None
+
+
+def of_survey(seen: Seen) -> Class | Outside | None:
+    """Its final class; None while nothing has come to an end. A reason nobody knows counts as unknown, which is in every denominator."""
+    found: list[Class | Outside | None] = [DONE[one] for one in seen.doing]
+    found += [NOT_ASKED.get(why, "UH") for why in seen.withdrawn]
+    if seen.state is not None and not (seen.state == "withdrawn" and seen.withdrawn):
+        found.append(SILENT[seen.state])
+    if seen.call is not None:
+        ends: Mapping[str, Class | Outside] = {**{str(k): v for k, v in CALLED.items()}, **{str(k): v for k, v in LEFT.items()}}
+        found.append(ends.get(seen.call, "UH"))
+    return final(found)
+
+
 def counted(finals: Mapping[Class | Outside, int]) -> Dispositions:
     """Numbers by class as one record."""
     return Dispositions(**{str(name): n for name, n in finals.items()})

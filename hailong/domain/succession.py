@@ -168,6 +168,22 @@ class Succession:
         """Every day on which the map changed."""
         return tuple(sorted({on for _, on in self._origins}))
 
+    def grounds(self) -> dict[str, str]:
+        """Unit → the ground it stands on, named by one of its units: the same for all that carry each other on, over all days. Units that
+        nobody carries on, and that carry on nobody, are left out: each is its own."""
+        over: dict[str, str] = {}
+
+        def top(code: str) -> str:
+            while over.setdefault(code, code) != code:
+                over[code] = code = over[over[code]]
+            return code
+
+        for steps in self._origins.values():
+            for step in steps:
+                one, other = sorted((top(step.predecessor), top(step.successor)))
+                over[other] = one
+        return {code: top(code) for code in sorted(over)}
+
 
 def _shares(steps: Sequence[Step]) -> list[float] | None:
     """Of what went over on one day: 1 to a single successor; the known shares if they make a whole; None when it is not known."""

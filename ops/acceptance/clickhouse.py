@@ -14,7 +14,7 @@ from hailong.events import BY_NAME, Fact
 from hailong.settings import Settings
 from ops.acceptance.sample import sample
 from ops.acceptance.step import Step, must, tried
-from sinks.clickhouse import comparing, costs, diary, drawing, queries, stated
+from sinks.clickhouse import comparing, costs, diary, drawing, queries, stated, strata
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.comparing import counted_faults, drop_scratch, make_scratch, rows_differ
 from sinks.clickhouse.connection import connect, ping, translated
@@ -22,8 +22,10 @@ from sinks.clickhouse.queries import ClickHouseFigures, Query
 from sinks.clickhouse.tables import TABLES, Table
 
 PART: Final = "clickhouse"
-QUERIES: Final = (*queries.QUERIES, *comparing.QUERIES, *drawing.QUERIES, *costs.QUERIES, *diary.QUERIES, *stated.QUERIES)
-_DAYS: Final = ("first", "last", "after", "since", "day")
+QUERIES: Final = (
+    *queries.QUERIES, *comparing.QUERIES, *drawing.QUERIES, *costs.QUERIES, *diary.QUERIES, *stated.QUERIES, *strata.QUERIES,
+)  # fmt: skip
+_DAYS: Final = ("first", "last", "after", "since", "day", "day_from", "day_to")
 """Binds that are days, as text."""
 _BIND: Final = re.compile(r"\{(\w+):([^}]+)\}")
 _FACTS: Final = 6

@@ -1,4 +1,4 @@
-"""Commands about what flows: import, figures, outcomes, alerts, outbox, deadletters, rebuild, sql, setup.
+"""Commands about what flows: import, outcomes, alerts, outbox, deadletters, rebuild, sql, setup.
 
 For the quality office and operations: where the public would see less, the command says so on stderr.
 """
@@ -6,7 +6,7 @@ For the quality office and operations: where the public would see less, the comm
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,11 +14,8 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from dashboard.view import figures_json, question, view
-from hailong.domain.quiet import sights
-from hailong.domain.scoring import Filters
 from hailong.domain.units import LOCAL
-from hailong.ports import Claimed, Invalid, Permanent
+from hailong.ports import Claimed, Permanent
 from ops import rebuild as rebuilding
 from ops import setup as setting_up
 from ops.cli import importing
@@ -33,10 +30,7 @@ from producers.importer import ImportOptions, bar, import_file
 from producers.mapping import load_mapping
 from producers.registry import Difference, Registrar, TargetRow, UnitRow, differences, read_targets, read_units
 from sinks.clickhouse.connection import asked_by_hand
-from sinks.clickhouse.queries import ClickHouseFigures
 
-_FIGURES: Final = ("unit", "n", "rate", "95 %", "ended", "asked", "reached", "answered", "fall of 10 points unseen")
-_OFFICE_ONLY: Final = "For the quality office: units with few answers are shown here as well; do not publish."
 _WHOLE: Final = (
     "For the quality office and operations: nothing leaves this machine, so addresses and links are shown whole; do not publish."
 )
@@ -52,7 +46,6 @@ def register(app: typer.Typer) -> None:
     imports.command("optouts")(import_optouts)
     importing.register(imports)
     app.add_typer(imports, name="import")
-    app.command()(figures)
     app.command()(outcomes)
     app.command()(outbox)
     app.command()(rebuild)
@@ -177,52 +170,6 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def figures(
-    ctx: typer.Context,
-    month_from: Annotated[str | None, typer.Option("--from", help="first month, YYYY-MM")] = None,
-    month_to: Annotated[str | None, typer.Option("--to", help="last month")] = None,
-    view_of: Annotated[str | None, typer.Option("--view", help="the units of this day, YYYY-MM-DD; else as they were")] = None,
-    unit: Annotated[str | None, typer.Option(help="this unit and all below it")] = None,
-    level: Annotated[str | None, typer.Option(help="province | department | centre | district | commune | other")] = None,
-    field: Annotated[str | None, typer.Option(help="dossiers of this field")] = None,
-    channel: Annotated[str | None, typer.Option(help="handed in: counter | online | postal")] = None,
-    mode: Annotated[str | None, typer.Option(help="answered by: link | code | call | sms | zns | kiosk | assisted | paper")] = None,
-    where: Annotated[str | None, typer.Option("--class", help="answered away | desk")] = None,
-    of_question: Annotated[str | None, typer.Option("--question", help="another scale, such as ttp-core:Q3")] = None,
-    by: Annotated[str | None, typer.Option(help="of the handling | receiving unit")] = None,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Satisfaction by unit: n, rate with its 95 % interval, and where voices were lost."""
-    given = {"from": month_from, "to": month_to, "view": view_of, "unit": unit, "level": level, "field": field, "channel": channel}
-    given |= {"mode": mode, "class": where, "question": of_question, "by": by}
-    with wired(ctx, data) as w:
-        try:
-            asked = question({name: value for name, value in given.items() if value})
-        except Invalid as wrong:
-            raise Refusal(f"--{wrong.field}: {wrong.detail}", wrong_use=True) from wrong
-        store = ClickHouseFigures(w.clickhouse(), w.settings.registry_id, w.settings.default_target)
-        today, version = w.clock.now().astimezone(LOCAL).date(), store.version()
-        document = figures_json(view(store, asked, version, 1, today))
-        seen = sights(store.figures(Filters(), version).cells, store.registry(version), store.targets(version), today)
-    for row in document["rows"]:
-        row["fall_unseen_months"] = one.unseen.months if (one := seen.get(row["unit"])) and one.unseen else None
-    if as_json:
-        print_json(document)
-        return
-    say(_OFFICE_ONLY)
-    print_table(_FIGURES, map(_figures_row, document["rows"]), title=f"as of {document['as_of']}")
-
-
-def _figures_row(row: Mapping[str, Any]) -> list[str]:
-    rate = "few" if row["suppressed"] else f"{100 * row['rate']:.1f} %"
-    span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"
-    name = f"{row['name']} ({row['kept']})" if row["kept"] else row["name"]
-    unseen = None if row["fall_unseen_months"] is None else f"{row['fall_unseen_months']:.0f} mo"
-    values = (name, row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"], unseen)
-    return ["" if value is None else str(value) for value in values]
 
 
 def outcomes(ctx: typer.Context, data: Data = None, as_json: Json = False) -> None:

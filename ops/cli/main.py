@@ -20,7 +20,8 @@ from ops.local.refusal import Refusal
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "ops.cli.stack": ("up", "down", "status", "settings", "doctor"),
-    "ops.cli.data": ("import", "figures", "outcomes", "outbox", "rebuild", "sql", "setup"),
+    "ops.cli.data": ("import", "outcomes", "outbox", "rebuild", "sql", "setup"),
+    "ops.cli.behind": ("figures", "moved", "outlook", "funnel", "dispositions"),
     "ops.cli.alerts": ("alerts",),
     "ops.cli.quality": ("quality",),
     "ops.cli.coverage": ("coverage",),

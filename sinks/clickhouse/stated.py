@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from hailong.domain.procedures import Catalogue
 from hailong.domain.scoring import Version
 from hailong.domain.shadow import Totals
-from hailong.events import STATES, TOPICS, Fact, ProcedureChanged, Statement, TotalsStated
+from hailong.events import STATES, TOPICS, Fact, ProcedureChanged, ReferenceStated, Statement, TotalsStated
 from sinks.clickhouse.connection import translated
 from sinks.clickhouse.queries import Query
 from sinks.clickhouse.tables import TABLES
@@ -65,6 +65,10 @@ class ClickHouseStated:
         return {
             (t.unit, t.month): Totals(t.received, t.ended, t.overdue, t.petitions, t.dislikes) for t in self.newest(TotalsStated, version)
         }
+
+    def references(self, version: Version | None = None) -> list[ReferenceStated]:
+        """What others measured, each with its series, scale and source."""
+        return self.newest(ReferenceStated, version)
 
     def catalogue(self, version: Version | None = None) -> Catalogue:
         """The procedures."""

@@ -1,0 +1,194 @@
+"""Integer counts by unit, month, field and channel, and what became of every survey: for comparing units and saying why a rate moved.
+
+Conventions of ``queries``: one version gives the same integers for ever. Each period is read off the facts themselves, not off sums: a
+month of a province is quick; years of a hundred million answers are not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Final
+
+from clickhouse_connect.driver.client import Client
+
+from hailong.domain.dispositions import Doing, Seen
+from hailong.domain.scoring import STEP, Counts, Filters, Version
+from hailong.domain.strata import Cell, Strata
+from sinks.clickhouse import tallies
+from sinks.clickhouse.connection import translated
+from sinks.clickhouse.quality import DECIDED, ENDINGS, ERASED, SEVERAL, UNIT_COLUMN, VERSION_DECIDED, binds_of, upto
+from sinks.clickhouse.queries import CLOSED, COUNTED, DELIVERY, REOPENED, ClickHouseFigures, Query
+
+SEQ: Final = Query("number of the last counted record", f"SELECT seq FROM counted WHERE {upto()} ORDER BY seq DESC LIMIT 1")  # noqa: S608 - our own names
+_WITHIN: Final = "({field:String} = '' OR field = {field:String}) AND ({channel:String} = '' OR submission_channel = {channel:String})"
+_HEARD: Final = f"{_WITHIN} AND ({{mode:String}} = '' OR mode = {{mode:String}})"
+_MONTHS: Final = "month >= {month_from:String} AND month <= {month_to:String}"
+_DAYS: Final = "ended_on >= toDate32({day_from:String}) AND ended_on < toDate32({day_to:String})"
+_MEASURES: Final = ("one", "two", "three", "four", "five", "none")
+ANSWERS: Final = {
+    by: Query(
+        f"answers by {by} unit, field and channel",
+        f"""
+    SELECT {unit}, month, field, submission_channel, {", ".join(f"sum({m}) AS t_{m}" for m in _MEASURES)}
+    FROM ({tallies.signed("seq <= {seq:UInt64}")})
+    WHERE place = {{place:String}} AND {_MONTHS} AND {_HEARD}
+    GROUP BY {unit}, month, field, submission_channel HAVING {" OR ".join(f"t_{m} != 0" for m in _MEASURES)}
+    """,  # noqa: S608 - our own names
+    )
+    for by, unit in UNIT_COLUMN.items()
+}
+ENDED: Final = {
+    by: Query(
+        f"ended by {by} unit, field and channel",
+        f"""
+    SELECT {unit}, formatDateTime(ended_on, '%Y-%m') AS of_month, field, submission_channel, count() FROM (
+        SELECT {unit}, ended_on, field, submission_channel FROM closed WHERE {ENDINGS} AND dossier_key NOT IN ({SEVERAL})
+        UNION ALL
+        SELECT {unit}, ended_on, field, submission_channel FROM (
+            SELECT {unit}, ended_on, field, submission_channel, dossier_key, _offset FROM closed
+            WHERE {ENDINGS} AND dossier_key IN ({SEVERAL}) ORDER BY dossier_key, ended_on, _offset LIMIT 1 BY dossier_key
+        )
+    )
+    WHERE {_WITHIN} AND {_DAYS} GROUP BY {unit}, of_month, field, submission_channel
+    """,  # noqa: S608 - our own names
+    )
+    for by, unit in UNIT_COLUMN.items()
+}
+_FIRST: Final = f"kind = 'answer' AND revision = 0 AND seq <= {{seq:UInt64}} AND survey_id NOT IN ({ERASED})"
+LATEST: Final = {
+    by: Query(
+        f"latest by {by} unit, with field and channel",
+        f"""
+    SELECT {unit}, month, field, submission_channel, ifNull(score, 0) FROM (
+        SELECT {unit}, month, field, submission_channel, score, seq FROM counted
+        WHERE {_FIRST} AND {tallies.PLACE} = {{place:String}} AND {_MONTHS} AND {_HEARD}
+        ORDER BY seq DESC LIMIT {STEP - 1} BY {unit}
+    ) ORDER BY {unit}, seq DESC
+    """,  # noqa: S608 - our own names
+    )
+    for by, unit in UNIT_COLUMN.items()
+}
+DECISIONS: Final = {
+    by: Query(
+        f"decisions and their reasons by {by} unit",
+        f"""
+    SELECT {unit}, formatDateTime(ended_on, '%Y-%m') AS of_month, asked, reason, count()
+    FROM (
+        SELECT sipHash64(dossier_ref) AS key, asked, reason FROM decided WHERE {upto("decided_")}
+        ORDER BY dossier_ref, decided_on DESC, _offset DESC LIMIT 1 BY dossier_ref
+    ) AS d
+    INNER JOIN (
+        SELECT dossier_key AS key, {unit}, ended_on FROM closed
+        WHERE outcome != 'supplement_requested' AND {upto()} AND {_DAYS} AND {_WITHIN}
+        ORDER BY dossier_key, ended_on, _offset LIMIT 1 BY dossier_key
+    ) AS c USING key
+    GROUP BY {unit}, of_month, asked, reason
+    """,  # noqa: S608 - our own names
+    )
+    for by, unit in UNIT_COLUMN.items()
+}
+# One row a survey: the steps of its messages and what was counted of it, side by side, then how many look alike.
+SURVEYS: Final = {
+    by: Query(
+        f"what became of surveys by {by} unit",
+        f"""
+    SELECT of_unit, of_month, state, why, later, answered, done, not_me, call, count() FROM (
+        SELECT survey_id, any({unit}) AS of_unit, any(month) AS of_month,
+            argMaxIf(step, at_seq, kind = 'invitation') AS state, argMaxIf(said, at_seq, kind = 'invitation' AND step = 'withdrawn') AS why,
+            argMaxIf(said, at_seq, kind = 'reminder' AND step = 'withdrawn') AS later,
+            max(kind = 'answer') AS answered, max(kind = 'disposition' AND said = 'finished') AS done,
+            max(kind = 'disposition' AND said = 'not_me' AND step != 'call') AS not_me,
+            argMaxIf(said, at_seq, kind = 'disposition' AND step = 'call') AS call
+        FROM (
+            SELECT survey_id, {unit}, month, toString(purpose) AS kind, toString(state) AS step, toString(reason) AS said,
+                toUInt64(seq) AS at_seq
+            FROM delivery WHERE {upto("delivery_")} AND {_MONTHS} AND {_WITHIN}
+            UNION ALL
+            SELECT survey_id, {unit}, month, toString(kind) AS kind, if(mode = 'call', 'call', '') AS step, toString(reason) AS said, seq
+            FROM counted
+            WHERE seq <= {{seq:UInt64}} AND {_MONTHS} AND {_WITHIN} AND (
+                (kind = 'answer' AND revision = 0 AND survey_id NOT IN ({ERASED}))
+                OR (kind = 'disposition' AND ((mode = 'call' AND JSONExtractBool(control, 'final'))
+                    OR (reason IN ('finished', 'not_me') AND survey_id NOT IN ({ERASED}))))
+            )
+        )
+        GROUP BY survey_id
+    )
+    GROUP BY of_unit, of_month, state, why, later, answered, done, not_me, call
+    """,  # noqa: S608 - our own names
+    )
+    for by, unit in UNIT_COLUMN.items()
+}
+QUERIES: Final = (SEQ, *ANSWERS.values(), *ENDED.values(), *LATEST.values(), *DECISIONS.values(), *SURVEYS.values())
+"""All of them, for the contract tests against any server."""
+
+
+class ClickHouseStrata:
+    """Strata and surveys out of ClickHouse. Every method raises Retryable or Permanent. ``filters``: period, field, channel, mode, place,
+    by; whoever shows them minds ``day``, ``unit`` and ``level``."""
+
+    def __init__(self, client: Client, figures: ClickHouseFigures) -> None:
+        """``client`` without a session: pages ask from many threads."""
+        self._client = client
+        self._figures = figures
+
+    def version(self) -> Version:
+        """The newest version of all that is read here."""
+        decided = {int(partition): int(following) for partition, following in self._rows(VERSION_DECIDED)}
+        return self._figures.version() | {DECIDED: decided}
+
+    def strata(self, filters: Filters, version: Version, *, latest: bool) -> Strata:
+        """The counts of the period; ``latest``: with each unit's last answers, for ``Strata.stepped``."""
+        binds = _binds(filters) | {"seq": self._seq(version)}
+        heard = binds | {"mode": filters.mode or "", "place": filters.place}
+        cells: defaultdict[Cell, Counts] = defaultdict(Counts)
+        for unit, month, field, channel, *sums in self._rows(ANSWERS[filters.by], **heard):
+            one, two, three, four, five, none = map(int, sums)
+            cells[unit, month, field, channel] += Counts((one, two, three, four, five), none)
+        places = {**binds_of(version, CLOSED), **binds_of(version, REOPENED, "reopened_")}
+        for unit, month, field, channel, ended in self._rows(ENDED[filters.by], **binds, **places):
+            cells[unit, month, field, channel] += Counts(ended=int(ended))
+        last: defaultdict[str, list[tuple[str, str, str, int]]] = defaultdict(list)
+        for unit, month, field, channel, score in self._rows(LATEST[filters.by], **heard) if latest else ():
+            last[unit].append((month, field, channel, int(score)))
+        return Strata(dict(cells), {unit: tuple(answers) for unit, answers in last.items()})
+
+    def decisions(self, filters: Filters, version: Version) -> dict[tuple[str, str], dict[str | None, int]]:
+        """(unit, month) → reason for not asking → dossiers; None: to be asked."""
+        places = {**binds_of(version, DECIDED, "decided_"), **binds_of(version, CLOSED)}
+        found: defaultdict[tuple[str, str], dict[str | None, int]] = defaultdict(dict)
+        for unit, month, asked, reason, n in self._rows(DECISIONS[filters.by], **_binds(filters), **places):
+            why = None if asked else reason
+            found[unit, month][why] = found[unit, month].get(why, 0) + int(n)
+        return dict(found)
+
+    def surveys(self, filters: Filters, version: Version) -> dict[tuple[str, str], dict[Seen, int]]:
+        """(unit, month) → what was seen of a survey → how many."""
+        places = binds_of(version, DELIVERY, "delivery_")
+        found: defaultdict[tuple[str, str], dict[Seen, int]] = defaultdict(dict)
+        rows = self._rows(SURVEYS[filters.by], seq=self._seq(version), **_binds(filters), **places)
+        for unit, month, state, why, later, answered, done, not_me, call, n in rows:
+            doing: list[Doing] = []
+            if answered:
+                doing.append("finished" if done else "started")
+            if not_me:
+                doing.append("not_me")
+            seen = Seen(state or None, tuple(filter(None, (why, later))), tuple(doing), call or None)
+            found[unit, month][seen] = found[unit, month].get(seen, 0) + int(n)
+        return dict(found)
+
+    def _seq(self, version: Version) -> int:
+        return next((int(seq) for (seq,) in self._rows(SEQ, **binds_of(version, COUNTED))), 0)
+
+    def _rows(self, query: Query, **binds: Any) -> list[tuple[Any, ...]]:
+        with translated(f"asking ClickHouse for {query.name}"):
+            return [tuple(row) for row in self._client.query(query.sql, parameters=binds).result_rows]
+
+
+def _binds(filters: Filters) -> dict[str, Any]:
+    last = filters.month_to or "2199-12"
+    year, month = int(last[:4]), int(last[5:7])
+    return {
+        "field": filters.field or "", "channel": filters.channel or "", "month_from": filters.month_from or "", "month_to": last,
+        "day_from": f"{filters.month_from or '1900-01'}-01", "day_to": f"{year + month // 12:04d}-{month % 12 + 1:02d}-01",
+    }  # fmt: skip
