@@ -22,6 +22,9 @@ from dashboard import drawing, messages, operations, questionnaire
 from dashboard.access import Access
 from dashboard.administration import Administration
 from dashboard.alerting import AlertLedger, AlertPages, scope_of, unseen, without_name
+from dashboard.behind import Sources
+from dashboard.behind.page import BehindPages
+from dashboard.behind.sources import StatedStore, StrataStore
 from dashboard.calls import CallPages
 from dashboard.gate import Gate
 from dashboard.helping import LARGE, HelpPages
@@ -148,6 +151,7 @@ def build_dashboard(
     talking: Talking | None = None,
     measures: MeasureLedger | None = None,
     alerting: AlertLedger | None = None,
+    behind: tuple[StrataStore, StatedStore] | None = None,
     publishing: Publishing | None = None,
     loopback_only: bool = False,
     trusted_proxies: str = "",
@@ -157,12 +161,14 @@ def build_dashboard(
     ``notice``: language → a text at the top of the page (what is public, what simulated). ``step``: figures of a unit move in steps
     of so many answers, but for the quality office. ``letters``: the rows of ``/messages``, ``arms`` its comparison;
     ``asked``: what ``/questionnaire`` shows; ``running``: what ``/operations`` shows; ``waiting``: the quality office's lists and how units
-    are called; ``talking``: calls, help, paper; ``measures``: "you said, we did"; ``alerting``: where alerts are closed; ``publishing``:
-    how what forms wrote reaches the log. ``loopback_only``: whoever does not come from this very machine gets 403, signed in or not.
+    are called; ``talking``: calls, help, paper; ``measures``: "you said, we did"; ``alerting``: where alerts are closed; ``behind``: what
+    ``/behind`` reads besides the figures; ``publishing``: how what forms wrote reaches the log. ``loopback_only``: whoever does not come from this very machine gets 403, signed in or not.
     """
     words = _words()
     site = {lang: str(said["site"]) for lang, said in words.items()}
-    styles = [_HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations", "talking", "measures", "alerting")]
+    styles = [
+        _HERE / "static" / f"{sheet}.css" for sheet in ("officers", "access", "operations", "talking", "measures", "alerting", "behind")
+    ]
     pages = Pages([_HERE / "templates"], styles, words, site)
     gate = Gate(door.access, pages, loopback_only=loopback_only, new_token=door.new_token)
     if publishing is not None:
@@ -191,6 +197,9 @@ def build_dashboard(
     if alerting is not None:
         gate.alarms = True
         routes += AlertPages(gate, views, alerts, alerting, clock).routes()
+    if behind is not None:
+        gate.compares = True
+        routes += BehindPages(gate, Sources(store, *behind), clock, step).routes()
     if running is not None:
         routes.append(Route("/operations", gate.page(operations.page(running, gate), operations.ROLES), name="operations"))
     if letters is not None:
@@ -227,12 +236,12 @@ def _life(publishing: Publishing | None) -> Lifespan:
 
 def _words() -> dict[str, dict[str, Any]]:
     """Language → what the templates call ``t``."""
-    read = {name: texts(_HERE / "texts" / name) for name in ("access", "alerting", "measures", "talking")}
+    read = {name: texts(_HERE / "texts" / name) for name in ("access", "alerting", "behind", "measures", "talking")}
     said = {}
     for lang, words in texts(_HERE / "texts").items():
         talk = read["talking"][lang]
         rooms = {"access": read["access"][lang], "operations": operations.words()[lang], "measures": read["measures"][lang]}
-        rooms["alerting"] = read["alerting"][lang]
+        rooms |= {name: read[name][lang] for name in ("alerting", "behind")}
         said[lang] = words | rooms | {"talking": talk["nav"], "calls": talk["calls"], "helping": talk["helping"]}
     return said
 

@@ -44,6 +44,8 @@ class Gate:
         """Whether "you said, we did" is written here."""
         self.alarms = False
         """Whether alerts have pages of their own here."""
+        self.compares = False
+        """Whether there is a page of what stands behind the figures."""
         self.wrote: Callable[[], None] = _nothing
         """Called after every form of who is signed in: what it wrote may have facts that are to be published."""
         self._loopback_only = loopback_only
@@ -143,7 +145,8 @@ class Gate:
     def shown(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         """A page for who is signed in."""
         lang, who = self.pages.language(request), who_of(request)
-        there: dict[str, Any] = {"talks": self.talks, "tells": self.tells, "alarms": self.alarms, "path": request.url.path}
+        there: dict[str, Any] = {"talks": self.talks, "tells": self.tells, "alarms": self.alarms}
+        there |= {"compares": self.compares, "path": request.url.path}
         return self.pages.respond(template, lang, status, who=who, csrf=who.csrf, **there, **context)
 
     def shown_outside(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:

@@ -19,13 +19,13 @@ Foreign = Literal["peer", "host", "proxy"]
 _HOST: Final = re.compile(r"[A-Za-z0-9.:-]{1,80}")
 
 
-def wrong_question(wrong: Invalid, words: Words) -> Refused:
-    """400 for an address of which a parameter cannot be used; the value is not repeated."""
+def wrong_question(wrong: Invalid, words: Words, page: str = "/") -> Refused:
+    """400 for an address of which a parameter cannot be used; the value is not repeated. ``page``: to be opened instead."""
     name = wrong.field or ""
     said = {}
     for lang, t in words.items():
         text = t["wrong"][wrong.reason].format(field=name, label=t["filters"][name], options=", ".join(OPTIONS.get(name, ())))
-        said[lang] = {"text": text, "again": {"address": f"/?lang={lang}", "text": t["wrong"]["again"]}}
+        said[lang] = {"text": text, "again": {"address": f"{page}?lang={lang}", "text": t["wrong"]["again"]}}
     return Refused(400, said)
 
 

@@ -41,6 +41,8 @@ from ops.wiring import Wiring
 from producers.desk import Desk
 from producers.intake import build_intake, load_keys
 from sinks.clickhouse.queries import ClickHouseFigures
+from sinks.clickhouse.stated import ClickHouseStated
+from sinks.clickhouse.strata import ClickHouseStrata
 from sinks.ledger.fakes import FakeBook, SentBook
 from surveys.answers.spool import Spool
 from surveys.channels.sms_twilio import parse_callback, verify_callback
@@ -116,7 +118,8 @@ def dashboard(wiring: Wiring, name: str) -> Starlette:
         with ledger.read() as reader:
             return listed(reader.alerts(history=True))
 
-    figures = ClickHouseFigures(wiring.clickhouse(), s.registry_id, s.default_target)
+    client = wiring.clickhouse()
+    figures = ClickHouseFigures(client, s.registry_id, s.default_target)
     return build_dashboard(
         figures,
         alerts,
@@ -129,6 +132,7 @@ def dashboard(wiring: Wiring, name: str) -> Starlette:
         talking=talking(wiring, ledger),
         measures=ledger,
         alerting=ledger,
+        behind=(ClickHouseStrata(client, figures), ClickHouseStated(client, s.registry_id)),
         publishing=Publishing(Outbox(ledger, publisher, "dashboard"), publisher.check, publisher.close),
         asked=lambda form, ending: questionnaires.rows(library(), cast(Form, form), ending),
         waiting=(OfficeLists(ledger), wiring.unit_names(ledger)),

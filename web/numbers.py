@@ -17,6 +17,13 @@ def percent(rate: float, language: str, decimals: int = 1) -> str:
     return f"{said.replace('.', ',')}\u00a0%" if language == "vi" else f"{said}%"
 
 
+def points(difference: float, language: str, decimals: int = 1) -> str:
+    """A difference of fractions in percentage points, with its sign: -0.0123 → ``−1,2`` (vi), ``−1.2`` (en)."""
+    said = f"{abs(100 * difference):.{decimals}f}"
+    sign = "" if float(said) == 0 else "−" if difference < 0 else "+"
+    return sign + (said.replace(".", ",") if language == "vi" else said)
+
+
 def interval(low: float, high: float, language: str) -> str:
     """Two fractions → ``80–88 %``."""
     return f"{100 * low:.0f}–{percent(high, language, 0)}"

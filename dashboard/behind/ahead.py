@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
@@ -144,8 +145,13 @@ def _tested(quarters: Sequence[Quarter], goal: Goal, said: Outlook | NoStatement
     over = (len(seen) + to_come) % 4
     length = len(seen) - over if len(seen) - over >= FEWEST else len(seen) - over + 4
     until = Goal(goal.value, 2025 + (length + to_come) // 4)
+    return _tried(length, to_come, answers, until)
+
+
+@lru_cache(maxsize=32)
+def _tried(closed: int, to_come: int, answers: int, until: Goal) -> Calibration:
     random = Random(SEED)  # noqa: S311 - invented provinces, the same ones every time
-    return calibration([province(random, COURSES[i % len(COURSES)], length, to_come, answers) for i in range(TESTED)], until)
+    return calibration([province(random, COURSES[i % len(COURSES)], closed, to_come, answers) for i in range(TESTED)], until)
 
 
 def _shadow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -98,7 +99,8 @@ def compared(sources: Sources, question: Question, version: Version, asker: Aske
     everything = asker.strata(sources, filters, version)
     mine = kept(everything, shown.figures, asker.scope, maps, (shown.day, filters.day)).strata()
     mix = _mix(everything.strata().values())
-    of = {row.unit: _one(row, mine, mix, registry, maps, shown.day, asker) for row in shown.rows}
+    above = _Above(mine, registry, maps, shown.day)
+    of = {row.unit: _one(row, mine.get(row.unit), mix, above, asker) for row in shown.rows}
     whole = _weighted([mine[row.unit] for row in shown.rows if row.unit in mine]) if shown.enough else None
     return Comparison(shown, of, whole, mix, _funnel(shown), version, asker)
 
@@ -123,17 +125,13 @@ def _weighted(units: Iterable[Mapping[Key, Stratum]]) -> Weighted | None:
     return weighted({key: one for key, one in _summed(units).items() if one.ended or one.answers.n})
 
 
-def _one(
-    row: Row, mine: Mapping[str, Mapping[Key, Stratum]], mix: Mapping[str, float], registry: Registry, maps: Succession, day: date,
-    asker: Asker,
-) -> Comparable | None:  # fmt: skip
+def _one(row: Row, cells: Mapping[Key, Stratum] | None, mix: Mapping[str, float], above: _Above, asker: Asker) -> Comparable | None:
     """None where the unit's own figure is not shown, or only the end of its interval: an estimate would tell more."""
-    cells = mine.get(row.unit)
     if row.suppressed or row.bound is not None or cells is None:
         return None
     fields = {name: one.answers for name, one in by_field(cells).items()}
-    parent, around = _around(row.unit, mine, registry, maps, day)
-    leans = expected(fields, {name: one.answers for name, one in by_field(_summed(around)).items()})
+    parent, around = above.of(row.unit)
+    leans = expected(fields, around)
     shares, of_mix = (fields, mix) if asker.exact else coarse(fields, mix)
     own = sum(fields.values(), Share(0, 0))
     return Comparable(
@@ -141,15 +139,29 @@ def _one(
     )  # fmt: skip
 
 
-def _around(
-    unit: str, mine: Mapping[str, Mapping[Key, Stratum]], registry: Registry, maps: Succession, day: date
-) -> tuple[str | None, list[Mapping[Key, Stratum]]]:
-    """The nearest unit above that has enough answers to lean on, and its strata; else all."""
-    for above in maps.chain(unit, day)[1:]:
-        around = [cells for code, cells in mine.items() if above in maps.chain(code, day)]
-        if len(around) > 1 and sum(one.answers.n for cells in around for one in cells.values()) >= PRIVACY_LIMIT:
-            return registry.name(above, day), around
-    return None, list(mine.values())
+class _Above:
+    """What units lean on: answers by field of what stands above them."""
+
+    def __init__(self, mine: Mapping[str, Mapping[Key, Stratum]], registry: Registry, maps: Succession, day: date) -> None:
+        self._registry, self._maps, self._day = registry, maps, day
+        below: defaultdict[str, list[Mapping[Key, Stratum]]] = defaultdict(list)
+        for code, cells in mine.items():
+            for above in maps.chain(code, day):
+                below[above].append(cells)
+        self._fields = {above: _answers(around) for above, around in below.items() if len(around) > 1}
+        self._all = _answers(mine.values())
+
+    def of(self, unit: str) -> tuple[str | None, Mapping[str, Share]]:
+        """Name and answers of the nearest unit above that holds others too and has enough answers; else of all, without a name."""
+        for above in self._maps.chain(unit, self._day)[1:]:
+            fields = self._fields.get(above, {})
+            if sum(share.n for share in fields.values()) >= PRIVACY_LIMIT:
+                return self._registry.name(above, self._day), fields
+        return None, self._all
+
+
+def _answers(units: Iterable[Mapping[Key, Stratum]]) -> dict[str, Share]:
+    return {name: one.answers for name, one in by_field(_summed(units)).items()}
 
 
 def _funnel(shown: View) -> Funnel:

@@ -58,7 +58,7 @@ def gone(sources: Sources, question: Question, version: Version, asker: Asker) -
     """Of the unit asked for with all below it, else of all the asker may see. Period, unit, field, channel and by are minded; answers by
     every door count here. Raises Retryable, Permanent."""
     filters = replace(question.filters, mode=None, place="away", question=None, level=None, day=None)
-    like = sources.figures.figures(Filters(filters.month_from, filters.month_to), version)
+    like = sources.nothing(version)
     within = _Within(Succession(sources.figures.registry(version)), filters, asker)
     decided = {key: reasons for key, reasons in sources.strata.decisions(filters, version).items() if within.holds(*key)}
     seen = {key: surveys for key, surveys in sources.strata.surveys(filters, version).items() if within.holds(*key)}

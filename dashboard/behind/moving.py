@@ -37,16 +37,12 @@ class Span:
     first: str
     last: str
 
-    @property
-    def filters(self) -> Filters:
-        return Filters(self.first, self.last)
-
 
 @dataclass(frozen=True)
 class Why:
     """``moved``: None when a span has fewer answers than may be shown. ``answers``: of both spans, None under the privacy limit.
-    ``whole_ground``: the unit was not there in one of the spans, so what stood on its ground was taken for it. ``ground``: codes of the
-    units that are compared, where more than the unit itself are."""
+    ``whole_ground``: the unit was not there in one of the spans, so what stood on its ground was taken for it. ``ground``: code and name of
+    the other units that are compared with it, since they carry each other on."""
 
     spans: tuple[Span, Span]
     unit: str | None
@@ -54,7 +50,7 @@ class Why:
     answers: tuple[Share | None, Share | None]
     moved: Moved | None
     whole_ground: bool
-    ground: tuple[str, ...]
+    ground: tuple[tuple[str, str], ...]
     version: Version
     seq: int
     counted_at: datetime | None
@@ -79,7 +75,7 @@ def spans(month_from: str, month_to: str, months: int = 1) -> tuple[Span, Span]:
 
 def why(sources: Sources, both: tuple[Span, Span], version: Version, asker: Asker, *, unit: str | None = None, by: By = "handling") -> Why:
     """The terms between the two spans, for a unit with all below it, or for all that the asker may see. Raises Retryable, Permanent."""
-    like = sources.figures.figures(both[1].filters, version)
+    like = sources.nothing(version)
     registry = sources.figures.registry(version)
     maps = Succession(registry)
     days = last_of(both[0].last), last_of(both[1].last)
@@ -96,11 +92,13 @@ def why(sources: Sources, both: tuple[Span, Span], version: Version, asker: Aske
     enough = all(share.n >= least for share in shares)
     on_common = (_cells(common[0]), _cells(common[1])) if of is not None else None
     found = moved(before, after, grounds, on_common) if enough else None
-    around = sorted({code for strata in common for code in strata.by_unit()}) if of is not None else []
+    inside = {of, *(code for strata in mine for code in strata.by_unit())}
+    around = sorted({code for strata in common for code in strata.by_unit()} - inside) if of is not None else []
     seen = tuple(share if share.n >= PRIVACY_LIMIT else None for share in shares)
     name = registry.name(of, days[1]) if of is not None else ""
+    named = tuple((code, registry.name(code, days[1])) for code in around)
     return Why(
-        both, of, name, (seen[0], seen[1]), found, gone, tuple(around), version, like.as_of, like.counted_at, asker
+        both, of, name, (seen[0], seen[1]), found, gone, named, version, like.as_of, like.counted_at, asker
     )  # fmt: skip
 
 
@@ -143,7 +141,7 @@ def why_json(found: Why) -> dict[str, Any]:
         "step": found.asker.step,
         "suppressed": m is None,
         "terms": terms,
-        "ground": list(found.ground),
+        "ground": [{"unit": code, "name": name} for code, name in found.ground],
         "whole_ground": found.whole_ground,
         "definitions": DEFINITIONS,
     }

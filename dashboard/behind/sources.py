@@ -24,7 +24,8 @@ class StrataStore(Protocol):
     """Counts by field and channel, and of surveys; see ``sinks.clickhouse.strata``. Every method may raise Retryable or Permanent."""
 
     def version(self) -> Version: ...
-    def strata(self, filters: Filters, version: Version, *, latest: bool) -> Strata: ...
+    def as_of(self, version: Version) -> tuple[int, datetime | None]: ...
+    def strata(self, filters: Filters, version: Version, *, latest: bool, by_month: bool) -> Strata: ...
     def decisions(self, filters: Filters, version: Version) -> Mapping[tuple[str, str], Mapping[str | None, int]]: ...
     def surveys(self, filters: Filters, version: Version) -> Mapping[tuple[str, str], Mapping[Seen, int]]: ...
 
@@ -45,6 +46,11 @@ class Sources:
     strata: StrataStore
     stated: StatedStore
 
+    def nothing(self, version: Version) -> Figures:
+        """Figures without counts: number and time of ``version``, for what counts by itself."""
+        seq, counted_at = self.strata.as_of(version)
+        return Figures(seq, version, counted_at, {}, {})
+
     def version(self) -> Version:
         """The newest of everything, taken once for a document."""
         return {**self.strata.version(), **self.stated.version()}
@@ -64,8 +70,9 @@ class Asker:
         return self.step == 1
 
     def strata(self, sources: Sources, filters: Filters, version: Version) -> Strata:
-        """Of the period, in the asker's steps."""
-        return sources.strata.strata(filters, version, latest=not self.exact).stepped(self.step)
+        """Of the period, in the asker's steps; month by month only where units are carried to other ones, or left out."""
+        by_month = filters.day is not None or self.scope.unit is not None
+        return sources.strata.strata(filters, version, latest=not self.exact, by_month=by_month).stepped(self.step)
 
     def estimate(self, found: Estimate) -> dict[str, float]:
         """As it may be shown: for whoever sees steps, in whole percent."""

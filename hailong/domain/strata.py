@@ -28,6 +28,8 @@ class Strata:
 
     def stepped(self, step: int) -> Strata:
         """As units' own desks may see them, see ``scoring.stepped``: each unit's newest answers beyond its last full step taken back."""
+        if step == 1:
+            return Strata(self.cells)
         cells = dict(self.cells)
         answered = {unit: counts.answered for unit, counts in self.by_unit().items()}
         for unit, latest in self.latest.items():

@@ -7,6 +7,7 @@ month of a province is quick; years of a hundred million answers are not.
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
@@ -19,20 +20,21 @@ from sinks.clickhouse.connection import translated
 from sinks.clickhouse.quality import DECIDED, ENDINGS, ERASED, SEVERAL, UNIT_COLUMN, VERSION_DECIDED, binds_of, upto
 from sinks.clickhouse.queries import CLOSED, COUNTED, DELIVERY, REOPENED, ClickHouseFigures, Query
 
-SEQ: Final = Query("number of the last counted record", f"SELECT seq FROM counted WHERE {upto()} ORDER BY seq DESC LIMIT 1")  # noqa: S608 - our own names
+SEQ: Final = Query("last counted record", f"SELECT seq, counted_at FROM counted WHERE {upto()} ORDER BY seq DESC LIMIT 1")  # noqa: S608 - our own names
 _WITHIN: Final = "({field:String} = '' OR field = {field:String}) AND ({channel:String} = '' OR submission_channel = {channel:String})"
 _HEARD: Final = f"{_WITHIN} AND ({{mode:String}} = '' OR mode = {{mode:String}})"
 _MONTHS: Final = "month >= {month_from:String} AND month <= {month_to:String}"
 _DAYS: Final = "ended_on >= toDate32({day_from:String}) AND ended_on < toDate32({day_to:String})"
+_OF_MONTH: Final = "if({by_month:UInt8} = 1, toString(month), '')"
 _MEASURES: Final = ("one", "two", "three", "four", "five", "none")
 ANSWERS: Final = {
     by: Query(
         f"answers by {by} unit, field and channel",
         f"""
-    SELECT {unit}, month, field, submission_channel, {", ".join(f"sum({m}) AS t_{m}" for m in _MEASURES)}
+    SELECT {unit}, {_OF_MONTH} AS of_month, field, submission_channel, {", ".join(f"sum({m}) AS t_{m}" for m in _MEASURES)}
     FROM ({tallies.signed("seq <= {seq:UInt64}")})
     WHERE place = {{place:String}} AND {_MONTHS} AND {_HEARD}
-    GROUP BY {unit}, month, field, submission_channel HAVING {" OR ".join(f"t_{m} != 0" for m in _MEASURES)}
+    GROUP BY {unit}, of_month, field, submission_channel HAVING {" OR ".join(f"t_{m} != 0" for m in _MEASURES)}
     """,  # noqa: S608 - our own names
     )
     for by, unit in UNIT_COLUMN.items()
@@ -41,7 +43,7 @@ ENDED: Final = {
     by: Query(
         f"ended by {by} unit, field and channel",
         f"""
-    SELECT {unit}, formatDateTime(ended_on, '%Y-%m') AS of_month, field, submission_channel, count() FROM (
+    SELECT {unit}, if({{by_month:UInt8}} = 1, formatDateTime(ended_on, '%Y-%m'), '') AS of_month, field, submission_channel, count() FROM (
         SELECT {unit}, ended_on, field, submission_channel FROM closed WHERE {ENDINGS} AND dossier_key NOT IN ({SEVERAL})
         UNION ALL
         SELECT {unit}, ended_on, field, submission_channel FROM (
@@ -59,7 +61,7 @@ LATEST: Final = {
     by: Query(
         f"latest by {by} unit, with field and channel",
         f"""
-    SELECT {unit}, month, field, submission_channel, ifNull(score, 0) FROM (
+    SELECT {unit}, {_OF_MONTH}, field, submission_channel, ifNull(score, 0) FROM (
         SELECT {unit}, month, field, submission_channel, score, seq FROM counted
         WHERE {_FIRST} AND {tallies.PLACE} = {{place:String}} AND {_MONTHS} AND {_HEARD}
         ORDER BY seq DESC LIMIT {STEP - 1} BY {unit}
@@ -74,7 +76,8 @@ DECISIONS: Final = {
         f"""
     SELECT {unit}, formatDateTime(ended_on, '%Y-%m') AS of_month, asked, reason, count()
     FROM (
-        SELECT sipHash64(dossier_ref) AS key, asked, reason FROM decided WHERE {upto("decided_")}
+        SELECT sipHash64(dossier_ref) AS key, asked, reason FROM decided
+        WHERE {upto("decided_")} AND decided_on >= toDate32({{day_from:String}})
         ORDER BY dossier_ref, decided_on DESC, _offset DESC LIMIT 1 BY dossier_ref
     ) AS d
     INNER JOIN (
@@ -137,9 +140,11 @@ class ClickHouseStrata:
         decided = {int(partition): int(following) for partition, following in self._rows(VERSION_DECIDED)}
         return self._figures.version() | {DECIDED: decided}
 
-    def strata(self, filters: Filters, version: Version, *, latest: bool) -> Strata:
-        """The counts of the period; ``latest``: with each unit's last answers, for ``Strata.stepped``."""
+    def strata(self, filters: Filters, version: Version, *, latest: bool, by_month: bool) -> Strata:
+        """The counts of the period; ``latest``: with each unit's last answers, for ``Strata.stepped``. Without ``by_month`` all months are
+        one, named by the empty text: a thirtieth of the cells of some years."""
         binds = _binds(filters) | {"seq": self._seq(version)}
+        binds |= {"by_month": int(by_month)}
         heard = binds | {"mode": filters.mode or "", "place": filters.place}
         cells: defaultdict[Cell, Counts] = defaultdict(Counts)
         for unit, month, field, channel, *sums in self._rows(ANSWERS[filters.by], **heard):
@@ -177,8 +182,12 @@ class ClickHouseStrata:
             found[unit, month][seen] = found[unit, month].get(seen, 0) + int(n)
         return dict(found)
 
+    def as_of(self, version: Version) -> tuple[int, datetime | None]:
+        """Number and time of the last counted record; 0 and None without one."""
+        return next(((int(seq), at) for seq, at in self._rows(SEQ, **binds_of(version, COUNTED))), (0, None))
+
     def _seq(self, version: Version) -> int:
-        return next((int(seq) for (seq,) in self._rows(SEQ, **binds_of(version, COUNTED))), 0)
+        return self.as_of(version)[0]
 
     def _rows(self, query: Query, **binds: Any) -> list[tuple[Any, ...]]:
         with translated(f"asking ClickHouse for {query.name}"):

@@ -34,7 +34,8 @@ from surveys.messages.texts import Texts
 from surveys.wording import library, office
 from tests.browser.office import free_port
 from tests.contract.build import act, answered, take
-from tests.dashboard.room import START, People, Still
+from tests.dashboard.behind_room import province
+from tests.dashboard.room import START, People
 from tests.dashboard.talking_room import SURVEY, Room
 from tests.unit.test_looking import MONDAY, sources
 from web.access import template
@@ -103,14 +104,14 @@ class Bureau:
         """With every page there is."""
         made_with = Setting(prices(PRICES), {"sms": "twilio", "email": "smtp", "zns": "zns"}, SURVEY, 30)
         texts = Texts(office())
-        figures = Still({"C01": (26, 14), "C02": (52, 3), "C03": (4, 1)})
+        figures = province()
         return build_dashboard(
             figures, self.alerts,
             self.room.clock, self.people.door, notice={"vi": "Câu trả lời ở đây là mô phỏng.", "en": "Answers here are simulated."},
             letters=lambda: messages.rows(texts, made_with, START.date()), arms=report, running=Running(self.room),
             asked=lambda form, ending: questionnaires.rows(library(), "short" if form == "short" else "full", ending),
             waiting=(OfficeLists(self.people.ledger), lambda code: NAMES.get(code, code)), talking=self.room.talking,
-            measures=self.people.ledger, alerting=self.people.ledger,
+            measures=self.people.ledger, alerting=self.people.ledger, behind=(figures, figures),
         )  # fmt: skip
 
     def account(self, role: Role, scope: str | None = None) -> str:

@@ -26,7 +26,16 @@ CONTROL: Final = 48
 """Pixels that an officer's controls are high."""
 CONTROLS: Final = "button,input:not([type=hidden]):not([type=checkbox]):not([type=radio]),select,textarea"
 NO_PAGES: Final = frozenset(
-    {"/healthz", "/readyz", "/robots.txt", "/api/v1/figures", "/api/v1/alerts", "/api/v1/alerts/precision", "/api/v1/quiet"}
+    {
+        "/healthz",
+        "/readyz",
+        "/robots.txt",
+        "/api/v1/figures",
+        "/api/v1/alerts",
+        "/api/v1/alerts/precision",
+        "/api/v1/quiet",
+        "/api/v1/behind",
+    }
 )
 
 
@@ -115,6 +124,25 @@ def figures(officer: Officer, bureau: Bureau) -> Iterator[str]:
     yield "not-allowed"
     officer.goes("/nowhere")
     yield "not-found"
+
+
+def behind(officer: Officer, bureau: Bureau) -> Iterator[str]:
+    officer.signs_in(bureau, "quality_officer")
+    officer.goes("/behind")
+    yield "behind"
+    for summary in officer.page.locator("main summary").all():
+        summary.click()
+    yield "behind-open"
+    officer.goes("/behind?unit=C02&was=2025-01&now=2026-03&months=3")
+    yield "behind-unit"
+    officer.signs_in(bureau, "viewer", "C03")
+    officer.goes("/behind?from=2024-01&to=2024-02")
+    yield "behind-none"
+    officer.signs_in(bureau, "viewer")
+    officer.goes("/behind")
+    yield "behind-steps"
+    officer.goes("/behind?was=2026-03&now=2026-02")
+    yield "behind-wrong"
 
 
 def accounts(officer: Officer, bureau: Bureau) -> Iterator[str]:
@@ -300,6 +328,7 @@ def operations(officer: Officer, bureau: Bureau) -> Iterator[str]:
 WALKS: Final[dict[Walk, frozenset[str]]] = {
     outside: frozenset({"/sign-in", "/sign-in/code", "/welcome/{token}"}),
     figures: frozenset({"/"}),
+    behind: frozenset({"/behind"}),
     accounts: frozenset({"/account", "/account/factor", "/accounts"}),
     stopping: frozenset({"/opt-out"}),
     waiting: frozenset({"/held", "/call-backs", "/feedback", "/questionnaire", "/messages"}),

@@ -51,6 +51,14 @@ def summed(strata: Strata) -> dict[tuple[str, str], Counts]:
     return cells
 
 
+def by_unit(strata: Strata) -> list[tuple[str, str, str, Counts]]:
+    """The months of each unit, field and channel together."""
+    cells: dict[tuple[str, str, str], Counts] = {}
+    for (unit, _, field, channel), counts in strata.cells.items():
+        cells[unit, field, channel] = cells.get((unit, field, channel), Counts()) + counts
+    return [(*key, counts) for key, counts in cells.items()]
+
+
 def plain(cells: dict[tuple[str, str], Counts]) -> dict[tuple[str, str], tuple[Any, ...]]:
     return {key: (c.scores, c.not_applicable, c.ended) for key, c in cells.items() if c.answered or c.ended}
 
@@ -60,18 +68,23 @@ def plain(cells: dict[tuple[str, str], Counts]) -> dict[tuple[str, str], tuple[A
 def test_fields_and_channels_add_up_to_the_figures(found: ClickHouseStrata, months: tuple[Any, Any], field: str | None) -> None:
     version, filters = found.version(), Filters(*months, field=field)
     figures = found._figures.figures(filters, version)
-    strata = found.strata(filters, version, latest=True)
+    strata = found.strata(filters, version, latest=True, by_month=True)
     assert len({key[2:] for key in strata.cells}) == (2 if field else 6)
     wanted = {key: counts for key, counts in figures.cells.items() if filters.holds(key[1])}
     assert plain(summed(strata)) == plain(wanted)
     in_steps = {key: counts for key, counts in stepped(figures, filters, STEP).cells.items() if filters.holds(key[1])}
     assert plain(summed(strata.stepped(STEP))) == plain(in_steps)
+    together = found.strata(filters, version, latest=True, by_month=False)
+    assert plain(summed(together)) == plain(summed(Strata({(u, "", f, c): n for u, f, c, n in by_unit(strata)})))
+    assert {unit: plain({("", unit): c}) for unit, c in together.stepped(STEP).by_unit().items()} == {
+        unit: plain({("", unit): c}) for unit, c in strata.stepped(STEP).by_unit().items()
+    }
     assert all(counts.answered % STEP == 0 for counts in strata.stepped(STEP).by_unit().values())
 
 
 def test_each_stratum_is_the_figure_with_that_filter(found: ClickHouseStrata) -> None:
     version = found.version()
-    strata = found.strata(Filters(), version, latest=False)
+    strata = found.strata(Filters(), version, latest=False, by_month=True)
     for field in FIELDS[:2]:
         cells = found._figures.figures(Filters(field=field, channel="online"), version).cells
         mine = {(u, m): c for (u, m, f, channel), c in strata.cells.items() if (f, channel) == (field, "online")}
@@ -80,15 +93,15 @@ def test_each_stratum_is_the_figure_with_that_filter(found: ClickHouseStrata) ->
 
 def test_an_older_version_gives_the_older_strata(found: ClickHouseStrata) -> None:
     old = {COUNTED: {0: 200}, CLOSED: {0: 100, 1: 90}}
-    strata = found.strata(Filters(), old, latest=False)
+    strata = found.strata(Filters(), old, latest=False, by_month=True)
     assert plain(summed(strata)) == plain(found._figures.figures(Filters(), old).cells)
-    assert summed(strata) != summed(found.strata(Filters(), found.version(), latest=False))
+    assert summed(strata) != summed(found.strata(Filters(), found.version(), latest=False, by_month=True))
 
 
 def test_every_query_runs_on_empty_tables_and_finds_nothing(settings: Settings) -> None:
     empty = ClickHouseStrata(connect(settings), store(settings, {}))
     version = empty.version()
-    assert empty.strata(Filters(), version, latest=True) == Strata({})
+    assert empty.strata(Filters(), version, latest=True, by_month=True) == Strata({})
     assert empty.decisions(Filters(by="receiving"), version) == {}
     assert empty.surveys(Filters(), version) == {}
     assert len({q.name for q in QUERIES}) == len(QUERIES)

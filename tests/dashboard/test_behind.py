@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -11,88 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.behind import Asker, Sources, ahead, ahead_json, compared, compared_json, funnel_json, gone, gone_json, spans, why, why_json
+from dashboard.behind import Asker, ahead, ahead_json, compared, compared_json, funnel_json, gone, gone_json, spans, why, why_json
 from dashboard.scope import Scope
 from dashboard.view import question
 from hailong.domain.dispositions import Seen
 from hailong.domain.path import NoPath, Path
-from hailong.domain.scoring import STEP, Counts, Figures, Filters, Version
+from hailong.domain.scoring import STEP, Counts
 from hailong.domain.shadow import Totals
-from hailong.domain.strata import Cell, Strata, last_of, later
-from hailong.domain.units import Registry, Targets
-from hailong.events import NATION, ReferenceStated
+from hailong.domain.strata import Cell, last_of, later
 from hailong.ports import Invalid
-from tests.dashboard.room import DISTRICT, START
+from tests.dashboard.behind_room import AT, Still, said
 from tests.unit.test_succession import REAL
 
 TODAY = date(2026, 4, 2)
 OFFICE = Asker(TODAY)
-AT: Version = {"survey.counted.v1": {0: 42}}
-SIPAS = ReferenceStated(
-    event_id="r", registry_id="test", series="sipas-from-2022", unit=NATION, period="2024", value=83.94, scale="percent", n=36525,
-    source="Bộ Nội vụ", seq=1,
-)  # fmt: skip
-
-
-def said(satisfied: int, n: int, ended: int = 0) -> Counts:
-    return Counts((n - satisfied, 0, 0, 0, satisfied), ended=ended)
-
-
-@dataclass
-class Still:
-    """Strata that stand still, and the figures they add up to; the newest answers of a unit are its last ones, all satisfied."""
-
-    cells: Mapping[Cell, Counts] = field(default_factory=dict)
-    rows: Registry = field(default_factory=lambda: Registry(DISTRICT))
-    decided: Mapping[tuple[str, str], Mapping[str | None, int]] = field(default_factory=dict)
-    seen: Mapping[tuple[str, str], Mapping[Seen, int]] = field(default_factory=dict)
-    portal: Mapping[tuple[str, str], Totals] = field(default_factory=dict)
-
-    def version(self) -> Version:
-        return AT
-
-    def figures(self, filters: Filters, version: Version | None = None) -> Figures:
-        found: dict[tuple[str, str], Counts] = {}
-        latest: dict[str, tuple[tuple[str, int], ...]] = {}
-        for (unit, month, of_field, _), counts in self.cells.items():
-            if filters.field in (None, of_field):
-                found[unit, month] = found.get((unit, month), Counts()) + counts
-        for unit, answers in self._latest(filters).items():
-            latest[unit] = tuple((month, score) for month, _, _, score in answers)
-        return Figures(41, AT, START, found, latest)
-
-    def _latest(self, filters: Filters) -> dict[str, tuple[tuple[str, str, str, int], ...]]:
-        last: dict[str, tuple[tuple[str, str, str, int], ...]] = {}
-        for (unit, month, of_field, channel), counts in sorted(self.cells.items()):
-            if filters.holds(month) and counts.satisfied >= STEP:
-                last[unit] = ((month, of_field, channel, 5),) * (STEP - 1)
-        return last
-
-    def registry(self, version: Version | None = None) -> Registry:
-        return self.rows
-
-    def targets(self, version: Version | None = None) -> Targets:
-        return Targets(0.9)
-
-    def strata(self, filters: Filters, version: Version, *, latest: bool) -> Strata:
-        cells = {key: counts for key, counts in self.cells.items() if filters.holds(key[1]) and filters.field in (None, key[2])}
-        return Strata(cells, self._latest(filters) if latest else {})
-
-    def decisions(self, filters: Filters, version: Version) -> Mapping[tuple[str, str], Mapping[str | None, int]]:
-        return self.decided
-
-    def surveys(self, filters: Filters, version: Version) -> Mapping[tuple[str, str], Mapping[Seen, int]]:
-        return self.seen
-
-    def totals(self, version: Version | None = None) -> Mapping[tuple[str, str], Totals]:
-        return self.portal
-
-    def references(self, version: Version | None = None) -> list[ReferenceStated]:
-        return [SIPAS]
-
-    @property
-    def sources(self) -> Sources:
-        return Sources(self, self, self)
 
 
 def district() -> Still:
@@ -205,7 +136,7 @@ def test_a_merger_of_units_that_behave_alike_moves_nothing() -> None:
             dict.fromkeys(("service", "mix", "who", "map"), 0.0)
         )
     assert document["whole_ground"]
-    assert document["ground"] == ["hb-da-bac-da-bac", "hb-da-bac-tu-ly", "pt-x-da-bac"]
+    assert [one["unit"] for one in document["ground"]] == ["hb-da-bac-da-bac", "hb-da-bac-tu-ly"]
 
 
 def test_what_is_served_worse_is_service_and_who_answers_is_not() -> None:
