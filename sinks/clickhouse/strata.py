@@ -17,9 +17,41 @@ from hailong.domain.scoring import STEP, Counts, Filters, Version
 from hailong.domain.strata import Cell, Strata
 from sinks.clickhouse import tallies
 from sinks.clickhouse.connection import translated
-from sinks.clickhouse.quality import DECIDED, ENDINGS, ERASED, SEVERAL, UNIT_COLUMN, VERSION_DECIDED, binds_of, upto
 from sinks.clickhouse.queries import CLOSED, COUNTED, DELIVERY, REOPENED, ClickHouseFigures, Query
 
+DECIDED: Final = "survey.decided.v1"
+VERSION_DECIDED: Final = Query("version of decisions read", "SELECT _partition, max(_offset) + 1 FROM decided GROUP BY _partition")
+UNIT_COLUMN: Final = {"handling": "handling_unit", "receiving": "receiving_unit"}
+ERASED: Final = "SELECT survey_id FROM counted WHERE kind = 'retraction' AND reason = 'erased' AND seq <= {seq:UInt64}"
+
+
+def upto(prefix: str = "") -> str:
+    """Rows within the version, bound by ``binds_of``."""
+    return f"_offset < transform(_partition, {{{prefix}partitions:Array(UInt16)}}, {{{prefix}offsets:Array(UInt64)}}, toUInt64(0))"
+
+
+def binds_of(version: Version, topic: str, prefix: str = "") -> dict[str, list[int]]:
+    """Of ``upto``."""
+    places = sorted(version.get(topic, {}).items())
+    return {f"{prefix}partitions": [p for p, _ in places], f"{prefix}offsets": [o for _, o in places]}
+
+
+# Endings as the figures count them, which a test holds: one a dossier, the first, of those that do not go on.
+_GOES_ON: Final = f"""
+    SELECT sipHash64(dossier_ref) FROM (
+        SELECT dossier_ref, max(reopened_on) AS again, uniqExact(event_id) AS times
+        FROM reopened WHERE {upto("reopened_")} GROUP BY dossier_ref
+    ) AS r
+    INNER JOIN (
+        SELECT dossier_ref, max(ended_on) AS last, uniqExact(event_id) AS endings
+        FROM closed WHERE dossier_ref IN (SELECT dossier_ref FROM reopened WHERE {upto("reopened_")}) AND {upto()} GROUP BY dossier_ref
+    ) AS c USING dossier_ref
+    WHERE again > last OR (again = last AND times >= endings)
+"""  # noqa: S608 - our own names
+ENDINGS: Final = f"outcome != 'supplement_requested' AND {upto()} AND dossier_key NOT IN ({_GOES_ON})"
+SEVERAL: Final = f"""
+    SELECT dossier_key FROM closed WHERE outcome != 'supplement_requested' AND {upto()} GROUP BY dossier_key HAVING count() > 1
+"""  # noqa: S608 - our own names
 SEQ: Final = Query("last counted record", f"SELECT seq, counted_at FROM counted WHERE {upto()} ORDER BY seq DESC LIMIT 1")  # noqa: S608 - our own names
 _WITHIN: Final = "({field:String} = '' OR field = {field:String}) AND ({channel:String} = '' OR submission_channel = {channel:String})"
 _HEARD: Final = f"{_WITHIN} AND ({{mode:String}} = '' OR mode = {{mode:String}})"
@@ -122,7 +154,7 @@ SURVEYS: Final = {
     )
     for by, unit in UNIT_COLUMN.items()
 }
-QUERIES: Final = (SEQ, *ANSWERS.values(), *ENDED.values(), *LATEST.values(), *DECISIONS.values(), *SURVEYS.values())
+QUERIES: Final = (VERSION_DECIDED, SEQ, *ANSWERS.values(), *ENDED.values(), *LATEST.values(), *DECISIONS.values(), *SURVEYS.values())
 """All of them, for the contract tests against any server."""
 
 

@@ -74,6 +74,11 @@ def test_who_sees_steps_sees_whole_percents_and_joined_fields() -> None:
         assert all(found[name] == round(found[name], 2) for name in ("value", "low", "high"))
     exact = rows(compared_json(compared(still.sources, question({}), AT, OFFICE)))["C01"]
     assert exact["comparable"]["standardised"]["covered"] == 1.0
+    few = Still({("C01", "2026-03", "land", "counter"): said(40, 50, 500), ("C01", "2026-03", "civil", "counter"): said(1, 5, 500)})
+    few.cells = {**few.cells, ("C02", "2026-03", "civil", "counter"): said(30, 50, 5000)}
+    one, other = (rows(compared_json(compared(few.sources, question({}), AT, a)))["C01"] for a in (OFFICE, Asker(TODAY, step=STEP)))
+    assert one["comparable"]["standardised"]["value"] == pytest.approx(0.8 * 500 / 6000 + 0.2 * 5500 / 6000, abs=1e-6)
+    assert other["comparable"]["standardised"]["value"] == 0.75, "41 of 55: five answers of a field do not speak by themselves"
     assert exact["n"] == 103
 
 
