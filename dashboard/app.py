@@ -37,11 +37,13 @@ from dashboard.scope import Scope
 from dashboard.signing import Signing
 from dashboard.stopping import Stopping
 from dashboard.talking import Talking
+from dashboard.telling import Telling
 from dashboard.view import ASKED, Alerts, FigureStore, Question, View, figures_json, question, view
 from dashboard.waiting import Lists, Waiting
 from hailong.domain.papers import LARGEST
 from hailong.domain.quiet import Sight, sights
 from hailong.domain.scoring import STEP, Filters, Version
+from hailong.domain.telling import Audience
 from hailong.domain.units import LOCAL, Registry
 from hailong.ports import Clock, Invalid, Permanent, Retryable
 from web import numbers
@@ -61,10 +63,11 @@ _SMALL: Final = 16_384
 class Views:
     """Views of the newest version. One that was asked for before at the same version is not counted again."""
 
-    def __init__(self, store: FigureStore, clock: Clock, step: int) -> None:
+    def __init__(self, store: FigureStore, clock: Clock, exact: bool) -> None:
         self._store = store
         self._clock = clock
-        self._step = step
+        self._exact = exact
+        self._telling = Telling(store)
         self._kept: OrderedDict[Question, tuple[Version, View]] = OrderedDict()
         self._sights: tuple[Version, date, Registry, dict[str, Sight]] | None = None
         self._lock = Lock()
@@ -76,13 +79,17 @@ class Views:
             kept = self._kept.get(asked)
         if kept is not None and kept[0] == version:
             return kept[1]
-        made = view(self._store, asked, version, asked.scope.step(self._step), self.today())
+        made = view(self._store, asked, version, self.audience(asked.scope), self.today(), self._telling)
         with self._lock:
             self._kept[asked] = version, made
             self._kept.move_to_end(asked)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
+
+    def audience(self, scope: Scope) -> Audience:
+        """To whom figures of a scope are told."""
+        return "office" if self._exact else scope.audience
 
     def today(self) -> date:
         """The installation's day."""
@@ -142,7 +149,7 @@ def build_dashboard(
     door: Door,
     *,
     notice: Mapping[str, str] | None = None,
-    step: int = STEP,
+    exact: bool = False,
     letters: messages.Rows | None = None,
     arms: messages.Arms | None = None,
     running: operations.Operations | None = None,
@@ -158,11 +165,12 @@ def build_dashboard(
 ) -> Starlette:
     """The site.
 
-    ``notice``: language → a text at the top of the page (what is public, what simulated). ``step``: figures of a unit move in steps
-    of so many answers, but for the quality office. ``letters``: the rows of ``/messages``, ``arms`` its comparison;
+    ``notice``: language → a text at the top of the page (what is public, what simulated). ``exact``: everybody sees what the quality
+    office sees, for trying out. ``letters``: the rows of ``/messages``, ``arms`` its comparison;
     ``asked``: what ``/questionnaire`` shows; ``running``: what ``/operations`` shows; ``waiting``: the quality office's lists and how units
     are called; ``talking``: calls, help, paper; ``measures``: "you said, we did"; ``alerting``: where alerts are closed; ``behind``: what
-    ``/behind`` reads besides the figures; ``publishing``: how what forms wrote reaches the log. ``loopback_only``: whoever does not come from this very machine gets 403, signed in or not.
+    ``/behind`` reads besides the figures; ``publishing``: how what forms wrote reaches the log. ``loopback_only``: whoever does not come
+    from this very machine gets 403, signed in or not.
     """
     words = _words()
     site = {lang: str(said["site"]) for lang, said in words.items()}
@@ -173,8 +181,8 @@ def build_dashboard(
     gate = Gate(door.access, pages, loopback_only=loopback_only, new_token=door.new_token)
     if publishing is not None:
         gate.wrote = publishing.outbox.wake
-    views = Views(store, clock, step)
-    desk = _Desk(views, alerts, gate, dict(notice or {}), step)
+    views = Views(store, clock, exact)
+    desk = _Desk(views, alerts, gate, dict(notice or {}))
     routes = [
         Route("/", gate.page(desk.page), name="officers"),
         Route("/api/v1/figures", gate.api(desk.figures), name="figures"),
@@ -199,7 +207,7 @@ def build_dashboard(
         routes += AlertPages(gate, views, alerts, alerting, clock).routes()
     if behind is not None:
         gate.compares = True
-        routes += BehindPages(gate, Sources(store, *behind), clock, step).routes()
+        routes += BehindPages(gate, Sources(store, *behind), clock).routes()
     if running is not None:
         routes.append(Route("/operations", gate.page(operations.page(running, gate), operations.ROLES), name="operations"))
     if letters is not None:
@@ -256,13 +264,12 @@ def _probe(ask: Callable[[], object]) -> Callable[[], Any]:
 class _Desk:
     """The handlers."""
 
-    def __init__(self, views: Views, alerts: Alerts, gate: Gate, notice: dict[str, str], step: int) -> None:
+    def __init__(self, views: Views, alerts: Alerts, gate: Gate, notice: dict[str, str]) -> None:
         self._views = views
         self._alerts = alerts
         self._gate = gate
         self._pages = gate.pages
         self._notice = notice
-        self._step = step
 
     async def page(self, request: Request) -> Response:
         """``/``."""
@@ -287,7 +294,7 @@ class _Desk:
             "said": lambda alert: without_name(alert[f"sentence_{lang}"], shown.named_unit.get(alert["unit"], "")),
             "counted_at": at.astimezone(LOCAL) if at else None,
             "notice": self._notice.get(lang, ""),
-            "step": shown.question.scope.step(self._step),
+            "step": STEP,
             "drawing": drawing,
             "month": lambda month: numbers.month(month, lang),
             "moment": date.fromisoformat,
@@ -299,7 +306,7 @@ class _Desk:
     async def figures(self, request: Request) -> Response:
         """``/api/v1/figures``."""
         shown = await self._view(request)
-        return JSONResponse({**figures_json(shown), "step": shown.question.scope.step(self._step)})
+        return JSONResponse({**figures_json(shown), "step": 1 if shown.audience == "office" else STEP})
 
     async def alerts(self, request: Request) -> Response:
         """``/api/v1/alerts``."""
@@ -308,7 +315,7 @@ class _Desk:
     async def _view(self, request: Request) -> View:
         try:
             scope = scope_of(request)
-            asked = question(request.query_params, scope, narrow=scope.step(self._step) == 1)
+            asked = question(request.query_params, scope, narrow=self._views.audience(scope) == "office")
         except Invalid as wrong:
             raise wrong_question(wrong, self._pages.words) from wrong
         shown: View = await self._gate.ask(self._views.get, asked)

@@ -9,9 +9,8 @@ from typing import Any, Final
 from hailong.domain.access import AT_A_DESK, Role
 from hailong.domain.scoring import Figures
 from hailong.domain.succession import Succession
+from hailong.domain.telling import Audience
 from hailong.domain.units import LOCAL, Registry
-
-_EXACT: Final = 1
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Scope:
     unit: str | None = None
     morning: bool = False
     exact: bool = False
-    """Figures without steps: for whoever may see single answers anyway."""
+    """Exact figures: for whoever may see single answers anyway."""
     doubts: bool = True
     """Alerts about the quality of data, in which counts can be small."""
 
@@ -31,9 +30,10 @@ class Scope:
         exact = role == "quality_officer" and unit is None
         return cls(unit, morning=role in AT_A_DESK, exact=exact, doubts=role in ("quality_officer", "administrator"))
 
-    def step(self, usual: int) -> int:
-        """In steps of how many answers figures of units move."""
-        return _EXACT if self.exact else usual
+    @property
+    def audience(self) -> Audience:
+        """To whom figures are told."""
+        return "office" if self.exact else "units"
 
     def holds(self, code: str, registry: Registry, day: date) -> bool:
         """Whether a unit lies within it, as units lie on ``day``; a unit the registry does not know then is nobody's but its own."""

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any, Final, Literal, Protocol, get_args
 
 from dashboard.scope import ALL, Scope
+from dashboard.telling import Telling, ToldStore, told_json
 from hailong.domain.projecting import Projected, projected
 from hailong.domain.scoring import (
     PRIVACY_LIMIT,
@@ -24,10 +25,10 @@ from hailong.domain.scoring import (
     information,
     rate,
     rows,
-    stepped,
     wilson,
 )
 from hailong.domain.succession import Kept, Succession
+from hailong.domain.telling import Audience, Book
 from hailong.domain.units import LOCAL, Registry, Targets
 from hailong.events import Mode, Place, SubmissionChannel, UnitLevel
 from hailong.ports import Invalid
@@ -39,11 +40,10 @@ _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _NEED: Final = {"below": 0, "open": 1, "reached": 2, "few": 3}
 
 
-class FigureStore(Protocol):
+class FigureStore(ToldStore, Protocol):
     """Where the counts come from. Every method may raise Retryable or Permanent; one version gives the same counts for ever."""
 
     def version(self) -> Version: ...
-    def figures(self, filters: Filters, version: Version | None = None) -> Figures: ...
     def registry(self, version: Version | None = None) -> Registry: ...
     def targets(self, version: Version | None = None) -> Targets: ...
 
@@ -86,8 +86,8 @@ def question(query: Mapping[str, str], scope: Scope = ALL, *, narrow: bool = Tru
     for name, pattern in _TEXTS.items():
         if asked[name] is not None and not pattern.fullmatch(asked[name]):
             raise Invalid("unknown_option", name, "not written as such a code is")
-    if not narrow and (told := next((name for name in sorted(NARROW) if asked[name] is not None), None)):
-        raise Invalid("not_allowed", told, "only the quality office may ask for this")
+    if not narrow and (one := next((name for name in sorted(NARROW) if asked[name] is not None), None)):
+        raise Invalid("not_allowed", one, "only the quality office may ask for this")
     filters = Filters(
         asked["from"], asked["to"], asked["level"], asked["unit"], asked["field"], asked["channel"], asked["mode"],
         asked["class"] or "away", asked["question"], asked["by"] or "handling", _day_of(asked["view"]),
@@ -133,6 +133,11 @@ class View:
     """Units on the map that are not of its day, and why."""
     estimated: frozenset[str] = frozenset()
     """Units that got a share of another one."""
+    audience: Audience = "office"
+    book: Book = Book()
+    """What is closed; empty for the office, which sees exact counts."""
+    left_out: int = 0
+    """Answers of what is asked for that are in no figure here, rounded up to whole steps."""
 
     @property
     def enough(self) -> bool:
@@ -165,13 +170,15 @@ class View:
 
 @dataclass(frozen=True)
 class Seen:
-    """Figures as they may be seen: within the scope, in its steps, on the map asked for."""
+    """Figures as they may be seen: within the scope, as they may be told, on the map asked for."""
 
     on_map: Projected
     registry: Registry
     targets: Targets
     maps: Succession
     day: date
+    book: Book = Book()
+    left_out: int = 0
 
     def units(self, question: Question) -> dict[str, UnitInfo]:
         """Of every unit that is within the scope and what is asked for."""
@@ -182,30 +189,48 @@ class Seen:
         return {c: info for c, info in known.items() if c in has or all(s.unit in self.maps.chain(c, self.day) for s in within)}
 
 
-def seen(store: FigureStore, question: Question, version: Version, step: int, today: date) -> Seen:
-    """Raises Retryable, Permanent."""
+def seen(store: FigureStore, question: Question, version: Version, audience: Audience, today: date, telling: Telling | None = None) -> Seen:
+    """Raises Invalid for a filter that this audience may not ask for, Retryable, Permanent."""
     filters = question.filters
-    whole = store.figures(filters, version)
     registry, targets = store.registry(version), store.targets(version)
-    maps = Succession(registry)
+    maps, told = Succession(registry), None
+    if audience == "office":
+        whole = store.figures(filters, version)
+    else:
+        _refuse_narrow(filters)
+        told = (telling or Telling(store)).figures(filters, version, audience)
+        whole = told.figures
     day = filters.day or _day(filters, whole.counted_at, today)
-    mine = stepped(question.scope.figures(whole, maps, day), filters, step)
+    mine = question.scope.figures(whole, maps, day)
     if filters.unit is not None:
         mine = Scope(filters.unit).figures(mine, maps, day)
-    return Seen(projected(mine, maps, day) if filters.day is not None else Projected(mine), registry, targets, maps, day)
+    on_map = projected(mine, maps, day) if filters.day is not None else Projected(mine)
+    return Seen(on_map, registry, targets, maps, day, *((told.book, told.left_out(mine, filters)) if told else ()))
 
 
-def view(store: FigureStore, question: Question, version: Version, step: int, today: date) -> View:
-    """The page's content at ``version``. Raises Retryable, Permanent."""
-    found = seen(store, question, version, step, today)
+def _refuse_narrow(filters: Filters) -> None:
+    """What is not asked for cannot be had as a difference: parcels are of a unit's answers, not of those of a field or a question."""
+    wide = Filters(filters.month_from, filters.month_to, filters.level, filters.unit, day=filters.day)
+    if filters != wide:
+        narrow = ("field", "channel", "mode", "place", "question", "by")
+        one = next(name for name in narrow if getattr(filters, name) != getattr(wide, name))
+        raise Invalid("not_allowed", "class" if one == "place" else one, "only the quality office may ask for this")
+
+
+def view(
+    store: FigureStore, question: Question, version: Version, audience: Audience, today: date, telling: Telling | None = None
+) -> View:
+    """The page's content at ``version``. ``telling``: keeps closed months from one view to the next. Raises as ``seen``."""
+    found = seen(store, question, version, audience, today, telling)
     figures, units, day = found.on_map.figures, found.units(question), found.day
-    shown, total = rows(figures, question.filters, units, step)
+    shown, total = rows(figures, question.filters, units, bounds=audience != "office")
     levels: list[UnitLevel] = [one for one in get_args(UnitLevel) if any(info.level == one for info in units.values())]
     months = sorted({month for _, month in figures.cells if month}, reverse=True)
     top = found.registry.name(question.scope.unit, day) if question.scope.unit is not None else None
     on_map, ordered = found.on_map, _ordered(shown, question.order)
     return View(
-        figures, question, ordered, total, months, levels, day, _axis(shown), top, found.maps.days(), on_map.kept, on_map.estimated
+        figures, question, ordered, total, months, levels, day, _axis(shown), top, found.maps.days(), on_map.kept, on_map.estimated,
+        audience, found.book, found.left_out,
     )  # fmt: skip
 
 
@@ -252,7 +277,7 @@ def figures_json(view: View) -> dict[str, Any]:
         "breaks": [day.isoformat() for day in view.days],
         "rows": [asdict(row) | {"kept": view.kept.get(row.unit), "estimated": row.unit in view.estimated} for row in view.rows],
         "total": total,
-    }
+    } | (told_json(view.book, view.audience) | {"left_out": view.left_out} if view.audience != "office" else {})
 
 
 def _asked(filters: Filters) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def voices(store: FigureStore, totals: Mapping[tuple[str, str], Totals], questio
     told = [name for name in NARROW - {"by"} if getattr(filters, {"class": "place"}.get(name, name)) not in (None, "away")]
     if told:
         raise Invalid("not_allowed", min(told), "coverage is of all dossiers and all answers away from the desk; leave it out")
-    found = seen(store, question, version, 1, today)
-    called = seen(store, replace(question, filters=replace(filters, mode="call")), version, 1, today)
+    found = seen(store, question, version, "office", today)
+    called = seen(store, replace(question, filters=replace(filters, mode="call")), version, "office", today)
     answers, calls = _by_unit(found, filters), _by_unit(called, filters)
     portal = _portal(totals, found, filters)
     units = {code: info for code, info in found.units(question).items() if filters.level in (None, info.level)}

@@ -4,8 +4,8 @@ Satisfied = 4 or 5 on the scale of 1–5; the rate is satisfied ÷ n, where "not
 (E. B. Wilson 1927; Brown, Cai & DasGupta 2001 for its use with small n), two-sided 95 %.
 
 Privacy: fewer than ``PRIVACY_LIMIT`` answers are not shown at all; when that hides exactly one unit of a list whose total is shown,
-the next smallest is hidden too; what the unit's own desk sees moves in steps of ``STEP`` answers, and where all its people said
-the same, only the end of the interval is shown, which tells nobody what a single one said.
+the next smallest is hidden too. What anybody but the quality office sees is made of parcels (``hailong.domain.telling``), and where all
+said the same, only the end of the interval is shown.
 """
 
 from __future__ import annotations
@@ -291,29 +291,19 @@ def _months_between(first: str, last: str) -> list[str]:
     return [f"{m // 12:04d}-{m % 12 + 1:02d}" for m in range(start, end + 1)]
 
 
-def stepped(figures: Figures, filters: Filters, step: int) -> Figures:
-    """The figures as the units' own desks may see them: each unit's newest answers beyond the last full step of ``step`` are taken back."""
-    cells = dict(figures.cells)
-    for unit, latest in figures.latest.items():
-        answered = total(c for (u, month), c in figures.cells.items() if u == unit and filters.holds(month)).answered
-        for month, score in latest[: answered % step]:
-            cells[unit, month] = cells[unit, month].without(score)
-    return replace(figures, cells=cells, latest={})
-
-
-def rows(figures: Figures, filters: Filters, units: dict[str, UnitInfo], step: int = 1) -> tuple[list[Row], Counts]:
+def rows(figures: Figures, filters: Filters, units: dict[str, UnitInfo], *, bounds: bool = False) -> tuple[list[Row], Counts]:
     """The figures of every one of ``units`` (which holds every unit that has any) at the level asked for, in the order of their codes,
     and the total of exactly what they hold.
 
-    ``step``: 1 for the quality office, ``STEP`` for whatever the unit itself can see.
+    ``bounds``: where all answered alike, only the end of the interval; for whoever is not the quality office.
     """
-    months = _by_unit(stepped(figures, filters, step))
+    months = _by_unit(figures)
     asked = sorted(u for u, info in units.items() if filters.level is None or info.level == filters.level)
     cells = {unit: total(c for m, c in months.get(unit, {}).items() if filters.holds(m)) for unit in asked}
     hidden = suppressed({unit: cell.n for unit, cell in cells.items()})
     shown = []
     for unit in asked:
-        bound = _bound(cells[unit]) if step > 1 else None
+        bound = _bound(cells[unit]) if bounds else None
         course = {month: cell for month, cell in months.get(unit, {}).items() if cell.answered}
         shown.append(_row(units[unit], cells[unit], hidden.get(unit), bound, trend(course)))
     return shown, total(cells.values())

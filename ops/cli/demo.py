@@ -111,7 +111,7 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
     with wiring.ledger("demo").read() as reader:
         outcomes, alerts = reader.outcomes(), reader.alerts(history=True)
     store = ClickHouseFigures(wiring.clickhouse(), stack.settings.registry_id, stack.settings.default_target)
-    shown = figures_json(view(store, question({}), store.version(), 1, wiring.clock.now().date()))
+    shown = figures_json(view(store, question({}), store.version(), "office", wiring.clock.now().date()))
     _print_figures(shown)
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in outcomes["not_asked"].items())
     _say(f"{outcomes['valid']:,} dossiers ended: {outcomes['asked']:,} asked, {outcomes['waiting']:,} waiting, not asked: {reasons}.")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 import pytest
 
 from hailong.domain.scoring import Counts, Figures, Filters, Version
+from hailong.domain.telling import Newest
+from hailong.domain.units import LOCAL
 from hailong.events import DossierClosed, DossierReopened, Fact, SurveyCounted, SurveyDelivery
 from hailong.settings import Settings
 from sinks.clickhouse.archive import Archive
@@ -246,3 +249,20 @@ def test_what_is_said_at_the_desk_and_what_is_held_stand_beside_the_figure(setti
     found = store(settings, {COUNTED: facts}).figures(Filters())
     assert found.cells == {("C01", "2026-01"): Counts((0, 0, 0, 0, 2), desk_n=2, desk_satisfied=1, held=1)}
     assert found.latest == {"C01": (("2026-01", 5), ("2026-01", 5))}
+
+
+def test_what_had_been_counted_at_a_moment_and_the_newest_since_a_month_began(stored: ClickHouseFigures, district: District) -> None:
+    records = [f for f in district.topics[COUNTED] if isinstance(f, SurveyCounted)]
+    moment = datetime(2026, 6, 1, tzinfo=LOCAL) if records[-1].counted_at.year > 2025 else datetime(2025, 6, 1, tzinfo=LOCAL)
+    before = [f for f in records if f.counted_at < moment]
+    seq, cells = stored.answered_until(moment)
+    assert seq == len(before)
+    same({k: replace(c, desk_n=0, desk_satisfied=0, held=0) for k, c in cells.items()}, naive({COUNTED: before}))
+    assert stored.began(stored.version()) == records[0].counted_at
+    assert stored.began({}) is None
+    for month in ("", "2025-06"):
+        found = stored.newest(month, stored.version())
+        mine = [f for f in records if f.about and f.about.handling_unit == "C02" and f.about.month == "2025-06"]
+        said = [f.score or 0 for f in mine if f.kind == "answer" and not f.revision]
+        assert found["C02", "2025-06"] == Newest(tuple(reversed(said[-9:])), sum(f.reason == "erased" for f in mine))
+        assert ("2025-05" in {m for _, m in found}) == (month == "")

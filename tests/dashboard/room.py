@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from dashboard.app import Door
 from dashboard.passwords import Passwords
 from hailong.domain.access import Account, Role, Session
 from hailong.domain.scoring import Counts, Figures, Filters, Version
+from hailong.domain.telling import Newest
 from hailong.domain.units import LOCAL, Registry, Targets
 from sinks.ledger import FactorSeal, Ledger, open_ledger
 from tests.clickhouse.facts import unit
@@ -45,9 +47,25 @@ class Fixed:
         return self.at
 
 
+class Settled(ABC):
+    """A store whose months are all closed, as far as its last record goes."""
+
+    @abstractmethod
+    def figures(self, filters: Filters, version: Version | None = None) -> Figures: ...
+
+    def began(self, version: Version) -> datetime | None:
+        return START - timedelta(days=365)
+
+    def answered_until(self, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
+        return 1, self.figures(Filters()).cells
+
+    def newest(self, month: str, version: Version) -> dict[tuple[str, str], Newest]:
+        return {}
+
+
 @dataclass
-class Still:
-    """Figures that stand still: so many satisfied and dissatisfied answers a unit, all of one month."""
+class Still(Settled):
+    """Figures that stand still: so many satisfied and dissatisfied answers a unit, all of one month, which is closed."""
 
     answers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     rows: list[Any] = field(default_factory=lambda: list(DISTRICT))
@@ -57,7 +75,7 @@ class Still:
 
     def figures(self, filters: Filters, version: Version | None = None) -> Figures:
         cells = {
-            (code, "2026-03"): Counts(scores=(bad, 0, 0, 0, good), ended=good + bad, asked=good + bad, reached=good + bad)
+            (code, "2026-01"): Counts(scores=(bad, 0, 0, 0, good), ended=good + bad, asked=good + bad, reached=good + bad)
             for code, (good, bad) in self.answers.items()
         }
         return Figures(41, self.version(), START, cells, {})

@@ -604,10 +604,11 @@ def test_a_desk_hears_of_an_alert_the_morning_after(people: People) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "unit", "step"), [("quality_officer", None, 1), ("quality_officer", "D1", 5), ("unit_officer", "C01", 5), ("viewer", None, 5)]
+    ("role", "unit", "audience"),
+    [("quality_officer", None, "office"), ("quality_officer", "D1", "units"), ("unit_officer", "C01", "units"), ("viewer", None, "units")],
 )
-def test_only_the_office_sees_exact_figures(role: Any, unit: str | None, step: int) -> None:
-    assert Scope.of(role, unit).step(5) == step
+def test_only_the_office_sees_exact_figures(role: Any, unit: str | None, audience: str) -> None:
+    assert Scope.of(role, unit).audience == audience
 
 
 def test_a_unit_the_registry_has_lost_is_seen_by_its_own_scope_only() -> None:

@@ -135,7 +135,7 @@ def empty(address: str, people: People) -> Iterator[Site]:
 
 def test_every_figure_comes_with_its_n_its_interval_and_its_coverage(site: Site) -> None:
     text = site.page().text
-    rows = site.client(step=5).get("/api/v1/figures").json()["rows"]
+    rows = site.client().get("/api/v1/figures").json()["rows"]
     shown = [r for r in rows if not r["suppressed"] and not r["bound"]]
     assert len(shown) >= 6
     for row in shown:
@@ -279,7 +279,7 @@ def test_a_refused_method_is_told_which_ones_there_are(site: Site) -> None:
 
 
 def test_rows_have_the_agreed_fields_and_the_total_is_their_sum(site: Site) -> None:
-    data = site.client(step=1).get("/api/v1/figures").json()
+    data = site.client(exact=True).get("/api/v1/figures").json()
     agreed = {"unit", "name", "n", "satisfied", "rate", "low", "high", "ended", "asked", "reached", "answered", "suppressed"}
     assert all(agreed <= set(row) for row in data["rows"])
     assert data["total"]["ended"] == sum(row["ended"] for row in data["rows"])
@@ -289,11 +289,15 @@ def test_rows_have_the_agreed_fields_and_the_total_is_their_sum(site: Site) -> N
     assert all(row["rate"] == row["satisfied"] / row["n"] for row in shown)
 
 
-def test_units_move_in_steps_of_five(site: Site) -> None:
-    rows = site.client(step=5).get("/api/v1/figures").json()["rows"]
-    assert all(row["answered"] % 5 == 0 for row in rows if not row["suppressed"])
-    exact = site.client(step=1).get("/api/v1/figures").json()["rows"]
-    assert any(row["answered"] % 5 for row in exact if not row["suppressed"])
+def test_open_months_move_in_steps_and_closed_ones_are_exact(site: Site) -> None:
+    data, office = (site.client(exact=exact).get("/api/v1/figures").json() for exact in (False, True))
+    assert [c["month"] for c in data["closed"]][-1] == "2026-01"
+    assert (data["audience"], data["step"], "closed" in office) == ("units", 5, False)
+    assert data["total"]["n"] == sum(row["n"] for row in data["rows"] if not row["suppressed"])
+    assert 0 <= office["total"]["answered"] - data["total"]["answered"] <= data["left_out"]
+    both = [(one["answered"], other["answered"]) for one, other in zip(data["rows"], office["rows"], strict=True) if not one["suppressed"]]
+    assert len(both) >= 6
+    assert all(10 <= one <= other for one, other in both)
 
 
 def test_alerts_as_json(site: Site) -> None:
@@ -319,11 +323,11 @@ def test_under_the_limit_nothing_of_the_answers_is_shown(address: str, people: P
         archive.absorb("unit.changed.v1", 0, [(0, unit("C01", "Xã 01"))])
         archive.absorb("survey.counted.v1", 0, [(i, counted(i + 1, score=1 + i % 5)) for i in range(PRIVACY_LIMIT - 1)])
         small = Site(ClickHouseFigures(connect(settings), "test", 0.9), people)
-        for step in (1, 5):
-            text = small.page(step=step).text
+        for exact in (True, False):
+            text = small.page(exact=exact).text
             assert "○ Chưa đủ câu trả lời (dưới 10)" in text
             assert "n = " not in text.split("Các con số này nghĩa là gì")[0]
-            data = small.client(step=step).get("/api/v1/figures").json()
+            data = small.client(exact=exact).get("/api/v1/figures").json()
             assert data["total"]["n"] is None
             assert [(r["n"], r["answered"], r["rate"]) for r in data["rows"]] == [(None, None, None)]
 
@@ -331,7 +335,7 @@ def test_under_the_limit_nothing_of_the_answers_is_shown(address: str, people: P
 def test_a_new_answer_is_on_the_next_page(address: str, people: People) -> None:
     with database(address) as settings:
         archive = Archive(connect(settings))
-        client = Site(ClickHouseFigures(connect(settings), "test", 0.9), people).client(step=1)
+        client = Site(ClickHouseFigures(connect(settings), "test", 0.9), people).client(exact=True)
         archive.absorb("survey.counted.v1", 0, [(i, counted(i + 1, score=5)) for i in range(10)])
         assert client.get("/api/v1/figures").json()["total"]["n"] == 10
         archive.absorb("survey.counted.v1", 0, [(10, counted(11, score=1))])

@@ -10,15 +10,16 @@ import pytest
 from dashboard.scope import Scope
 from dashboard.view import NARROW, View, figures_json, question, view
 from hailong.domain.scoring import Counts, Figures, Filters, Version
+from hailong.domain.telling import Audience
 from hailong.domain.units import Registry, Targets
 from hailong.ports import Invalid
-from tests.dashboard.room import START
+from tests.dashboard.room import START, Settled
 from tests.unit.test_succession import MERGER, REAL
 
 OLD = ("hb-da-bac-da-bac", "hb-da-bac-hien-luong", "hb-da-bac-toan-son", "hb-da-bac-tu-ly", "hb-da-bac-vay-nua")
 
 
-class Store:
+class Store(Settled):
     """Twenty answers of each old commune of a district in June, eighty of the new one in August."""
 
     asked: Filters
@@ -38,8 +39,8 @@ class Store:
         return Targets(0.9)
 
 
-def seen(step: int = 1, scope: Scope | None = None, **asked: str) -> View:
-    return view(Store(), question(asked, scope or Scope()), {}, step, date(2025, 9, 1))
+def seen(audience: Audience = "office", scope: Scope | None = None, **asked: str) -> View:
+    return view(Store(), question(asked, scope or Scope()), {}, audience, date(2025, 9, 1))
 
 
 def shown(v: View) -> dict[str, tuple[Any, str | None]]:
@@ -64,9 +65,9 @@ def test_a_unit_and_all_below_it_on_either_map() -> None:
 
 
 def test_an_officer_of_a_new_commune_sees_what_it_carries_on_and_nothing_of_what_was_divided() -> None:
-    mine = seen(5, Scope("pt-x-da-bac"), view="2025-07-01")
+    mine = seen("units", Scope("pt-x-da-bac"), view="2025-07-01")
     assert set(shown(mine)) == {"pt-x-da-bac"}
-    assert set(shown(seen(5, Scope("pt-x-tien-phong"), view="2025-07-01"))) == set()
+    assert set(shown(seen("units", Scope("pt-x-tien-phong"), view="2025-07-01"))) == set()
 
 
 @pytest.mark.parametrize("name", sorted(NARROW))

@@ -12,14 +12,14 @@ from hailong.domain.scoring import Counts, Figures, Filters, Version
 from hailong.domain.shadow import Totals
 from hailong.domain.units import Registry, Targets
 from hailong.ports import Invalid
-from tests.dashboard.room import START
+from tests.dashboard.room import START, Settled
 from tests.unit.test_succession import REAL
 
 DAY = date(2025, 9, 1)
 A, B = "hb-da-bac-da-bac", "hb-da-bac-tu-ly"
 
 
-class Store:
+class Store(Settled):
     """Two communes in June: who answered by themselves is happier than who was called."""
 
     def version(self) -> Version:

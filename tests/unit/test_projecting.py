@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailong.domain.projecting import projected
-from hailong.domain.scoring import Counts, Figures, Filters, rate, stepped, total
+from hailong.domain.scoring import Counts, Figures, Filters, rate, total
 from hailong.domain.succession import Succession
+from hailong.domain.telling import Book, Newest, told
 from hailong.domain.units import Registry
 from tests.unit.test_succession import MERGER, REAL, histories
 
@@ -45,10 +46,11 @@ def test_merging_units_that_behave_alike_shows_no_change() -> None:
     assert found.estimated == frozenset()
 
 
-def test_steps_of_the_old_units_are_steps_of_the_new_one() -> None:
+def test_parcels_of_the_old_units_are_parcels_of_the_new_one() -> None:
     """Else the step of a merged unit would tell one answer of a part."""
     parts = ("hb-da-bac-da-bac", "hb-da-bac-hien-luong", "hb-da-bac-toan-son", "hb-da-bac-tu-ly")
-    newest: tuple[tuple[str, int], ...] = (("2025-06", 4), ("2025-06", 4), ("2025-06", 5))
-    one = Figures(1, {}, None, {(code, "2025-06"): Counts((0, 0, 0, 3, 10)) for code in parts}, dict.fromkeys(parts, newest))
-    found = projected(stepped(one, Filters(), 5), Succession(REAL), MERGER)
+    cells = {(code, "2025-06"): Counts((0, 0, 0, 3, 10)) for code in parts}
+    newest = {key: Newest((4, 4, 5, 5, 5, 5, 5, 5, 5)) for key in cells}
+    open_month = told({key: cell + Counts((0, 0, 0, 0, 4)) for key, cell in cells.items()}, Book(), newest, Filters())
+    found = projected(Figures(1, {}, None, open_month, {}), Succession(REAL), MERGER)
     assert found.figures.cells["pt-x-da-bac", "2025-06"] == Counts((0, 0, 0, 4, 36))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import date
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +20,6 @@ from hailong.domain.scoring import (
     rate,
     rows,
     standing,
-    stepped,
     suppressed,
     trend,
     wilson,
@@ -94,28 +92,6 @@ def test_what_is_hidden_never_follows_from_the_total(ns: dict[str, int]) -> None
         assert len(hidden) != 1
 
 
-@given(SCORES, st.integers(0, 20), st.lists(st.integers(0, 5), max_size=12))
-def test_in_steps_only_whole_steps_of_five_are_shown(scores: Any, none: int, last: list[int]) -> None:
-    cell = Counts(scores, none)
-    later = [Counts(not_applicable=1) if s == 0 else Counts(tuple(int(i == s) for i in range(1, 6))) for s in last]  # type: ignore[arg-type] # five of them
-    for one in later:
-        cell = cell + one
-    newest = tuple(("2026-01", s) for s in reversed(last))[:4]
-    if len(newest) < cell.answered % 5:
-        return
-    figures = Figures(99, {}, None, {("A", "2026-01"): cell}, {"A": newest})
-    seen = stepped(figures, Filters(), 5)
-    assert seen.cells["A", "2026-01"].answered == cell.answered - cell.answered % 5
-    assert stepped(seen, Filters(), 5) == seen
-    assert stepped(figures, Filters(), 1).cells == figures.cells
-
-
-def test_a_step_takes_back_the_newest_answers_of_the_period() -> None:
-    cells = {("A", "2026-01"): Counts((1, 0, 0, 0, 6)), ("A", "2026-02"): Counts((0, 9, 0, 0, 0))}
-    figures = Figures(99, {}, None, cells, {"A": (("2026-01", 1), ("2026-01", 5))})
-    assert stepped(figures, Filters(None, "2026-01"), 5).cells["A", "2026-01"] == Counts((0, 0, 0, 0, 5))
-
-
 def test_a_trend_joins_three_months_and_hides_what_is_below_the_limit() -> None:
     line = trend({"2025-12": Counts((0, 0, 0, 0, 4)), "2026-01": Counts((0, 0, 0, 0, 5)), "2026-03": Counts((3, 0, 0, 0, 3))})
     assert [(p.month, p.n, p.rate) for p in line] == [
@@ -155,7 +131,7 @@ def test_under_the_limit_nothing_that_counts_answers_is_in_the_row() -> None:
 
 def test_where_all_answered_alike_the_unit_sees_a_bound_and_the_office_the_figure() -> None:
     figures = _figures({("A", "2026-01"): Counts((0, 0, 0, 0, 15)), ("B", "2026-01"): Counts((0, 20, 0, 0, 0))})
-    shown, _ = rows(figures, Filters(), UNITS, step=5)
+    shown, _ = rows(figures, Filters(), UNITS, bounds=True)
     assert [(r.bound, r.n, r.satisfied, r.scores, r.rate) for r in shown[:2]] == [
         ("at_least", 15, None, None, None),
         ("at_most", 20, None, None, None),
