@@ -83,5 +83,3 @@ def told_json(book: Book, audience: Audience) -> dict[str, Any]:
             for number, edition in enumerate(parcel.editions[1:], 2)
         ],
     }
-
-

@@ -217,9 +217,7 @@ def _refuse_narrow(filters: Filters) -> None:
         raise Invalid("not_allowed", "class" if one == "place" else one, "only the quality office may ask for this")
 
 
-def view(
-    store: FigureStore, question: Question, version: Version, audience: Audience, today: date, telling: Telling | None = None
-) -> View:
+def view(store: FigureStore, question: Question, version: Version, audience: Audience, today: date, telling: Telling | None = None) -> View:
     """The page's content at ``version``. ``telling``: keeps closed months from one view to the next. Raises as ``seen``."""
     found = seen(store, question, version, audience, today, telling)
     figures, units, day = found.on_map.figures, found.units(question), found.day

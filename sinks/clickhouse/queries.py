@@ -7,17 +7,18 @@ after a rebuild: within a topic echoes change nothing, because entities are coun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from clickhouse_connect.driver.client import Client
 
 from hailong.domain.scoring import SATISFIED, STEP, Counts, Figures, Filters, Version
-from hailong.domain.telling import Newest, kept_back
-from hailong.domain.units import LOCAL, Registry, Targets
+from hailong.domain.telling import Newest
+from hailong.domain.units import Registry, Targets
 from hailong.events import Predecessor, TargetChanged, UnitChanged
-from sinks.clickhouse import tallies
+from sinks.clickhouse import closes, tallies
+from sinks.clickhouse.closes import aware
 from sinks.clickhouse.connection import translated
 
 COUNTED: Final = "survey.counted.v1"
@@ -160,23 +161,9 @@ TARGETS: Final = Query(
     ORDER BY unit, valid_from, seq, _offset
     """,  # noqa: S608 - our own names
 )
-BEGAN: Final = Query("began", "SELECT counted_at FROM counted ORDER BY seq LIMIT 1")
-BEFORE: Final = Query("before", "SELECT max(seq) FROM counted WHERE counted_at < fromUnixTimestamp64Micro({moment:Int64}, 'UTC')")
-# Nothing is counted of a month before it began, so only the records since then are looked at. Scores are packed behind their numbers.
-NEWEST: Final = Query(
-    "newest",
-    f"""
-    SELECT handling_unit, month, groupArraySortedIf({kept_back()})(-(toInt64(seq) * 8 + ifNull(score, 0)), kind = 'answer'),
-        countIf(kind = 'retraction')
-    FROM counted
-    WHERE seq > {{after:UInt64}} AND seq <= {{seq:UInt64}} AND month >= {{month:String}} AND {tallies.PLACE} = 'away'
-        AND ((kind = 'answer' AND revision = 0) OR (kind = 'retraction' AND reason = 'erased'))
-    GROUP BY handling_unit, month
-    """,  # noqa: S608 - our own names
-)
 COMPLETE: Final = Query("complete", "SELECT count(), uniqExact(seq), max(seq) FROM counted")
 _BY_UNIT: Final = tuple(query for queries in (ANSWERS, SCALES, LATEST, ENDED, ASKED) for query in queries.values())
-QUERIES: Final = (VERSION, AS_OF, *_BY_UNIT, UNITS, TARGETS, BEGAN, BEFORE, NEWEST, COMPLETE)
+QUERIES: Final = (VERSION, AS_OF, *_BY_UNIT, UNITS, TARGETS, COMPLETE)
 """All of them, for the contract tests against any server."""
 
 
@@ -215,7 +202,7 @@ class ClickHouseFigures:
         months = {"month_from": filters.month_from or "", "month_to": filters.month_to or "9999-99"}
         newest = self._rows(LATEST[filters.by], seq=seq, place=filters.place, **within, **months)
         latest = {unit: tuple(_unpacked(-int(packed)) for packed in answers) for unit, answers in newest}
-        return Figures(seq, at, _aware(counted_at) if seq else None, cells, latest)
+        return Figures(seq, at, aware(counted_at) if seq else None, cells, latest)
 
     def _answers(self, seq: int, filters: Filters, within: dict[str, str]) -> dict[tuple[str, str], Counts]:
         """What was answered at ``filters.place`` as scores, what was said elsewhere beside it."""
@@ -270,35 +257,21 @@ class ClickHouseFigures:
 
     def began(self, version: Version) -> datetime | None:
         """When the first record was counted; None while there is none in ``version``."""
-        rows = self._rows(BEGAN) if sum(version.get(COUNTED, {}).values()) else []
-        return _aware(rows[0][0]) if rows else None
+        return closes.began(self._client) if sum(version.get(COUNTED, {}).values()) else None
 
     def answered_until(self, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
         """(last record, answers by handling unit and month) of what was counted before ``moment`` (aware)."""
-        seq = self._before(moment)
-        return seq, self._answers(seq, Filters(), _within(Filters()))
-
-    def _before(self, moment: datetime) -> int:
-        ((seq,),) = self._rows(BEFORE, moment=int(moment.timestamp()) * 1_000_000 + moment.microsecond)
-        return int(seq)
+        found = self.figures(Filters(), {COUNTED: closes.counted_before(self._client, moment)})
+        return found.as_of, found.cells
 
     def newest(self, month: str, version: Version) -> dict[tuple[str, str], Newest]:
-        """Of each unit's months from ``month`` on (empty: all): the newest answers given away from desks, erased ones too,
-        and how many were erased."""
-        ((seq, _),) = self._rows(AS_OF, **_binds(version, COUNTED)) or [(0, None)]
-        after = self._before(datetime.combine(date.fromisoformat(f"{month}-01"), time.min, LOCAL)) if month else 0
-        rows = self._rows(NEWEST, after=after, seq=int(seq), month=month)
-        return {(unit, of): Newest(tuple(-int(packed) % 8 for packed in scores), int(erased)) for unit, of, scores, erased in rows}
+        """Of each unit's months from ``month`` on (empty: all): the newest answers given away from desks, see ``closes``."""
+        return closes.newest(self._client, month, version.get(COUNTED, {}))
 
     def complete(self) -> bool:
         """Whether the counted records are there from 1 to the last, each once: nothing an archive may lose or double."""
         ((stored, distinct, last),) = self._rows(COMPLETE)
         return bool(stored == distinct == last)
-
-
-def _aware(moment: datetime) -> datetime:
-    """The store's moments are UTC, and come back without saying so."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _month(number: int) -> str:
