@@ -261,8 +261,9 @@ class ClickHouseFigures:
 
     def answered_until(self, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
         """(last record, answers by handling unit and month) of what was counted before ``moment`` (aware)."""
-        found = self.figures(Filters(), {COUNTED: closes.counted_before(self._client, moment)})
-        return found.as_of, found.cells
+        at = {COUNTED: closes.counted_before(self._client, moment)}
+        ((seq, _),) = self._rows(AS_OF, **_binds(at, COUNTED)) or [(0, None)]
+        return int(seq), self._answers(int(seq), Filters(), _within(Filters())) if seq else {}
 
     def newest(self, month: str, version: Version) -> dict[tuple[str, str], Newest]:
         """Of each unit's months from ``month`` on (empty: all): the newest answers given away from desks, see ``closes``."""

@@ -90,9 +90,14 @@ class Site:
     figures: ClickHouseFigures
     people: People
     alerts: list[dict[str, Any]] = field(default_factory=list)
+    apps: dict[str, Starlette] = field(default_factory=dict)
+    """By their options, so that a closed month is worked out once."""
 
     def client(self, **options: Any) -> Client:
-        return Client(self.app(**options), self.people.session("lan"))
+        key = repr(sorted(options.items()))
+        if key not in self.apps:
+            self.apps[key] = self.app(**options)
+        return Client(self.apps[key], self.people.session("lan"))
 
     def app(self, **options: Any) -> Starlette:
         return build_dashboard(
