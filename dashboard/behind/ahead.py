@@ -15,7 +15,7 @@ from dashboard.behind.sources import Asker, Sources, as_of, share_json
 from hailong.domain.backtest import COURSES, Calibration, calibration, province
 from hailong.domain.outlook import FEWEST, NoStatement, Outlook, Quarter, outlook
 from hailong.domain.path import Goal, NoPath, Path, Year, path
-from hailong.domain.scoring import PRIVACY_LIMIT, Counts, Figures, Filters, Version, stepped, total
+from hailong.domain.scoring import PRIVACY_LIMIT, Counts, Figures, Filters, Version, total
 from hailong.domain.shadow import Shadow, Totals, shadow
 from hailong.domain.shares import Share
 from hailong.domain.strata import is_closed, last_of
@@ -82,7 +82,7 @@ def ahead(
     whole = sources.figures.figures(filters, version)
     maps = Succession(sources.figures.registry(version))
     of = unit if unit is not None else asker.scope.unit
-    months = _months(stepped(whole, filters, asker.step), of, maps, asker.today)
+    months = _months(whole, of, maps, asker.today)
     closed = {month: counts for month, counts in months.items() if is_closed(month, asker.today)}
     targets = sources.figures.targets(version)
     chain = maps.chain(of, asker.today) if of is not None else ()
@@ -176,7 +176,6 @@ def ahead_json(found: Ahead) -> dict[str, Any]:
         "goal": {"value": found.goal.value, "year": found.goal.year},
         "unit": found.unit,
         "channel": found.channel,
-        "step": found.asker.step,
         "first_closed_year": first and {"year": first.year} | _seen(first.answers),
         "path": _path_json(found),
         "outlook": _outlook_json(found.outlook),

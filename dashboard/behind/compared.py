@@ -14,7 +14,7 @@ from hailong.domain import funnel
 from hailong.domain.funnel import Dispersion, Limits, Listed, Place
 from hailong.domain.scoring import PRIVACY_LIMIT, Row, Version
 from hailong.domain.shares import Estimate, Share
-from hailong.domain.standardising import Key, Standardised, Stratum, Weighted, coarse, expected, shrunken, standardised, weighted
+from hailong.domain.standardising import Key, Standardised, Stratum, Weighted, expected, shrunken, standardised, weighted
 from hailong.domain.strata import by_field
 from hailong.domain.succession import Succession
 from hailong.domain.units import Registry
@@ -90,7 +90,7 @@ def compared(sources: Sources, question: Question, version: Version, asker: Aske
 
     Raises Retryable, Permanent.
     """
-    shown = view(sources.figures, question, version, asker.step, asker.today)
+    shown = view(sources.figures, question, version, "office", asker.today)
     filters = question.filters
     if filters.question is not None:
         return Comparison(shown, dict.fromkeys((r.unit for r in shown.rows), None), None, {}, _funnel(shown), version, asker)
@@ -132,10 +132,9 @@ def _one(row: Row, cells: Mapping[Key, Stratum] | None, mix: Mapping[str, float]
     fields = {name: one.answers for name, one in by_field(cells).items()}
     parent, around = above.of(row.unit)
     leans = expected(fields, around)
-    shares, of_mix = (fields, mix) if asker.exact else coarse(fields, mix)
     own = sum(fields.values(), Share(0, 0))
     return Comparable(
-        standardised(shares, of_mix), _weighted([cells]), None if leans is None else shrunken(own, leans), parent, leans
+        standardised(fields, mix), _weighted([cells]), None if leans is None else shrunken(own, leans), parent, leans
     )  # fmt: skip
 
 
@@ -186,7 +185,6 @@ def compared_json(found: Comparison) -> dict[str, Any]:
     return document | {
         "reference_mix": dict(found.mix),
         "definitions": {"rate": document["definition"]} | {name: DEFINITIONS[name] for name in names},
-        "step": found.asker.step,
     }
 
 
@@ -211,7 +209,6 @@ def funnel_json(found: Comparison) -> dict[str, Any]:
     asked = figures_json(found.view)["filters"]
     return as_of(found.version, figures.as_of, figures.counted_at) | {
         "filters": asked,
-        "step": found.asker.step,
         "definitions": {name: DEFINITIONS[name] for name in ("funnel", "below_target")},
         "dispersion": asdict(f.dispersion),
         "units": [_point_json(point) for point in f.points],

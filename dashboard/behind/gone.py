@@ -11,7 +11,6 @@ from dashboard.behind.sources import Asker, Sources, as_of, share_json
 from dashboard.view import Question
 from hailong.domain.dispositions import NOT_ASKED, Class, Dispositions, Outside, Rates, counted, of_survey, rates
 from hailong.domain.scoring import PRIVACY_LIMIT, Filters, Version
-from hailong.domain.shares import Share
 from hailong.domain.strata import is_closed
 from hailong.domain.succession import Succession
 
@@ -108,8 +107,8 @@ def gone_json(found: Gone) -> dict[str, Any]:
     """``hailong dispositions --json``. Under the privacy limit the classes of who answered, or did not, are left out."""
     f = found.question.filters
     classes = asdict(found.dispositions)
-    hide = () if found.rates is not None and found.asker.exact else ("I", "P", "R", "O", "NC", "UO", "UH")
-    shown = found.rates and {name: _rate_json(getattr(found.rates, name), found.asker) for name in RATES}
+    hide = () if found.rates is not None else ("I", "P", "R", "O", "NC", "UO", "UH")
+    shown = found.rates and {name: share_json(getattr(found.rates, name)) for name in RATES}
     return as_of(found.version, found.seq, found.counted_at) | {
         "filters": {"from": f.month_from, "to": f.month_to, "unit": f.unit, "field": f.field, "channel": f.channel, "by": f.by},
         "months": list(found.months),
@@ -124,11 +123,3 @@ def gone_json(found: Gone) -> dict[str, Any]:
 
 
 RATES: Final = ("rr1", "rr2", "coop1", "ref1", "con1")
-
-
-def _rate_json(share: Share, asker: Asker) -> dict[str, Any]:
-    """For who sees steps in whole percent, without the count."""
-    told = share_json(share)
-    if asker.exact:
-        return told
-    return {"k": None, "n": share.n} | {name: told[name] and round(told[name], 2) for name in ("rate", "low", "high")}

@@ -18,8 +18,6 @@ from hailong.ports import Invalid
 
 LONGEST: Final = 24
 """Months in a span."""
-LEAST: Final = 30
-"""Answers in each span from which on the terms are shown to who sees figures in steps: of fewer they would tell of single people."""
 DEFINITIONS: Final = {
     "service": "sum over unit, field and channel of the mean share of answers x change of the rate: the same people served otherwise",
     "mix": "sum of the mean rate x change of the share of endings: other units, fields and channels make up the dossiers",
@@ -88,8 +86,7 @@ def why(sources: Sources, both: tuple[Span, Span], version: Version, asker: Aske
     gone = of is not None and any(not _share(one).n and _share(other).n for one, other in zip(mine, common, strict=True))
     before, after = (_cells(strata) for strata in (common if gone else mine))
     shares = [_share(strata) for strata in (common if gone else mine)]
-    least = PRIVACY_LIMIT if asker.exact else LEAST
-    enough = all(share.n >= least for share in shares)
+    enough = all(share.n >= PRIVACY_LIMIT for share in shares)
     on_common = (_cells(common[0]), _cells(common[1])) if of is not None else None
     found = moved(before, after, grounds, on_common) if enough else None
     inside = {of, *(code for strata in mine for code in strata.by_unit())}
@@ -130,15 +127,14 @@ def _share(strata: Strata) -> Share:
 
 
 def why_json(found: Why) -> dict[str, Any]:
-    """``hailong moved --json``. Fractions; for who sees steps, to a tenth of a point, so that they need not add up."""
+    """``hailong moved --json``. Fractions."""
     m = found.moved
-    terms = {} if m is None else {name: _shown(getattr(m, name), found.asker) for name in TERMS}
+    terms = {} if m is None else {name: getattr(m, name) for name in TERMS}
     return as_of(found.version, found.seq, found.counted_at) | {
         "unit": found.unit,
         "name": found.name,
         "from": _span_json(found.spans[0], found.answers[0]),
         "to": _span_json(found.spans[1], found.answers[1]),
-        "step": found.asker.step,
         "suppressed": m is None,
         "terms": terms,
         "ground": [{"unit": code, "name": name} for code, name in found.ground],
@@ -148,10 +144,6 @@ def why_json(found: Why) -> dict[str, Any]:
 
 
 TERMS: Final = ("before", "after", "difference", "service", "service_low", "service_high", "mix", "who", "map", "rest")
-
-
-def _shown(value: float, asker: Asker) -> float:
-    return value if asker.exact else round(value, 3)
 
 
 def _span_json(span: Span, share: Share | None) -> Mapping[str, Any]:

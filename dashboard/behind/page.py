@@ -1,5 +1,5 @@
-"""``/behind`` and ``/api/v1/behind``: what stands behind the figures, for whoever looks at many units. A desk does not: its officers would
-learn single answers from the parts.
+"""``/behind`` and ``/api/v1/behind``: what stands behind the figures, for the quality office: a second division of the same answers, by
+field and channel, would tell others single ones.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,21 +18,21 @@ from starlette.routing import Route
 from dashboard.behind.ahead import ahead, ahead_json
 from dashboard.behind.compared import Comparison, compared, compared_json, funnel_json
 from dashboard.behind.gone import RATES, gone, gone_json
-from dashboard.behind.moving import LEAST, Span, spans, why, why_json
+from dashboard.behind.moving import Span, spans, why, why_json
 from dashboard.behind.plotted import BOTTOM, FEWEST, HEIGHT, LEFT, WIDTH, Plot, plotted
 from dashboard.behind.sources import Asker, Sources
 from dashboard.gate import Gate, who_of
 from dashboard.refusing import wrong_question
 from dashboard.scope import Scope
 from dashboard.view import ASKED, Question, collated, question
-from hailong.domain.access import AT_A_DESK, ROLES, Role
-from hailong.domain.scoring import PRIVACY_LIMIT, STEP, Version
+from hailong.domain.access import Role
+from hailong.domain.scoring import PRIVACY_LIMIT, Version
 from hailong.domain.strata import later
 from hailong.domain.units import LOCAL
 from hailong.ports import Clock, Invalid
 from web import numbers
 
-MAY: Final[frozenset[Role]] = frozenset(ROLES) - AT_A_DESK - {"caller"}
+MAY: Final[frozenset[Role]] = frozenset({"quality_officer"})
 WIDTHS: Final = (1, 3, 6, 12)
 SPANS: Final = ("was", "now", "months")
 _USUAL: Final = 3
@@ -61,13 +62,12 @@ class Shown:
 
 
 class BehindPages:
-    """The handlers. ``step``: of whoever is not the quality office."""
+    """The handlers."""
 
-    def __init__(self, gate: Gate, sources: Sources, clock: Clock, step: int = STEP) -> None:
+    def __init__(self, gate: Gate, sources: Sources, clock: Clock) -> None:
         self._gate = gate
         self._sources = sources
         self._clock = clock
-        self._step = step
         self._kept: OrderedDict[tuple[Asked, Asker], tuple[Version, Shown]] = OrderedDict()
         self._lock = Lock()
 
@@ -87,7 +87,7 @@ class BehindPages:
         said: dict[str, Any] = {
             "v": view, "d": shown.document, "plot": shown.plot, "both": shown.both, "months": asked.months, "widths": WIDTHS,
             "units": shown.units, "named": dict(shown.units),
-            "exact": asker.exact, "digits": 1 if asker.exact else 0, "step": asker.step, "least": LEAST,
+            "digits": 1,
             "limit": PRIVACY_LIMIT, "fewest": FEWEST, "counted_at": at.astimezone(LOCAL) if at else None, "rates": RATES,
             "box": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "bottom": BOTTOM},
             "month": lambda month: numbers.month(month, lang), "points": lambda value, decimals=1: numbers.points(value, lang, decimals),
@@ -103,9 +103,11 @@ class BehindPages:
     def _asked(self, request: Request) -> tuple[Asked, Asker]:
         who = who_of(request)
         scope = Scope.of(who.role, who.scope)
-        asker = Asker(self._clock.now().astimezone(LOCAL).date(), scope, scope.step(self._step))
+        if scope.audience != "office":
+            raise HTTPException(403)
+        asker = Asker(self._clock.now().astimezone(LOCAL).date(), scope)
         try:
-            asked = question(request.query_params, scope, narrow=asker.exact)
+            asked = question(request.query_params, scope, narrow=True)
             asked = replace(asked, filters=replace(asked.filters, question=None))
             both, months = _spans(request)
         except Invalid as wrong:

@@ -25,7 +25,7 @@ class StrataStore(Protocol):
 
     def version(self) -> Version: ...
     def as_of(self, version: Version) -> tuple[int, datetime | None]: ...
-    def strata(self, filters: Filters, version: Version, *, latest: bool, by_month: bool) -> Strata: ...
+    def strata(self, filters: Filters, version: Version, *, by_month: bool) -> Strata: ...
     def decisions(self, filters: Filters, version: Version) -> Mapping[tuple[str, str], Mapping[str | None, int]]: ...
     def surveys(self, filters: Filters, version: Version) -> Mapping[tuple[str, str], Mapping[Seen, int]]: ...
 
@@ -58,27 +58,18 @@ class Sources:
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asks: what they may see, in steps of how many answers (1: the quality office), and on which day."""
+    """The quality office, on a day: others see sums of parcels, which cannot be divided by field."""
 
     today: date
     scope: Scope = ALL
-    step: int = 1
-
-    @property
-    def exact(self) -> bool:
-        """Whether single answers may show."""
-        return self.step == 1
 
     def strata(self, sources: Sources, filters: Filters, version: Version) -> Strata:
-        """Of the period, in the asker's steps; month by month only where units are carried to other ones, or left out."""
-        by_month = filters.day is not None or self.scope.unit is not None
-        return sources.strata.strata(filters, version, latest=not self.exact, by_month=by_month).stepped(self.step)
+        """Of the period; month by month only where units are carried to other ones, or left out."""
+        return sources.strata.strata(filters, version, by_month=filters.day is not None or self.scope.unit is not None)
 
     def estimate(self, found: Estimate) -> dict[str, float]:
-        """As it may be shown: for whoever sees steps, in whole percent."""
-        digits = 6 if self.exact else 2
-        values = {name: round(getattr(found, name), digits) for name in ("value", "low", "high")}
-        return values | {"n_eff": round(found.n_eff, 1 if self.exact else 0)}
+        """As it is shown."""
+        return {name: round(getattr(found, name), 6) for name in ("value", "low", "high")} | {"n_eff": round(found.n_eff, 1)}
 
 
 def kept(strata: Strata, like: Figures, scope: Scope, maps: Succession, on: tuple[date, date | None]) -> Strata:

@@ -90,16 +90,6 @@ def standardised(fields: Mapping[str, Share], mix: Mapping[str, float]) -> Stand
     return Standardised(Estimate(rate, *wilson_effective(rate, n_eff), n_eff), math.sqrt(variance), kept / whole)
 
 
-def coarse(fields: Mapping[str, Share], mix: Mapping[str, float]) -> tuple[dict[str, Share], dict[str, float]]:
-    """The same fields, those with fewer than ``PRIVACY_LIMIT`` answers joined with the smallest other: for who must not learn single
-    answers. Fields of the mix without answers stay out of the joined ones."""
-    groups = _joined([(((name, ""),), Stratum(0, share)) for name, share in sorted(fields.items()) if share.n])
-    named = {"+".join(name for name, _ in keys): (keys, stratum.answers) for keys, stratum in groups}
-    joined = {name: math.fsum(mix.get(one, 0.0) for one, _ in keys) for name, (keys, _) in named.items()}
-    left = {name: part for name, part in mix.items() if name not in fields or not fields[name].n}
-    return {name: share for name, (_, share) in named.items()}, joined | left
-
-
 def weighted(cells: Mapping[Key, Stratum]) -> Weighted | None:
     """Post-stratification by field x channel (alerts.md 4.11): w = share of the endings ÷ share of the answers, trimmed; Wilson's interval
     with n_eff = (Σw)² ÷ Σw² (Kish 1965). None when nobody answered. Endings count as heard; the order of ``cells`` does not matter.

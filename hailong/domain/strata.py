@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -21,21 +21,9 @@ Cell = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Strata:
-    """Counts of a period. ``latest``: unit → (month, field, channel, score) of its last answers, newest first, fewer than a step."""
+    """Counts of a period."""
 
     cells: Mapping[Cell, Counts]
-    latest: Mapping[str, tuple[tuple[str, str, str, int], ...]] = field(default_factory=dict)
-
-    def stepped(self, step: int) -> Strata:
-        """As units' own desks may see them, see ``scoring.stepped``: each unit's newest answers beyond its last full step taken back."""
-        if step == 1:
-            return Strata(self.cells)
-        cells = dict(self.cells)
-        answered = {unit: counts.answered for unit, counts in self.by_unit().items()}
-        for unit, latest in self.latest.items():
-            for month, of_field, channel, score in latest[: answered.get(unit, 0) % step]:
-                cells[unit, month, of_field, channel] = cells[unit, month, of_field, channel].without(score)
-        return Strata(cells)
 
     def by_unit(self) -> dict[str, Counts]:
         """Everything of each unit."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 
 from hailong.domain.dispositions import Doing, Seen
-from hailong.domain.scoring import STEP, Counts, Filters, Version
+from hailong.domain.scoring import Counts, Filters, Version
 from hailong.domain.strata import Cell, Strata
 from sinks.clickhouse import tallies
 from sinks.clickhouse.connection import translated
@@ -89,19 +89,6 @@ ENDED: Final = {
     for by, unit in UNIT_COLUMN.items()
 }
 _FIRST: Final = f"kind = 'answer' AND revision = 0 AND seq <= {{seq:UInt64}} AND survey_id NOT IN ({ERASED})"
-LATEST: Final = {
-    by: Query(
-        f"latest by {by} unit, with field and channel",
-        f"""
-    SELECT {unit}, {_OF_MONTH}, field, submission_channel, ifNull(score, 0) FROM (
-        SELECT {unit}, month, field, submission_channel, score, seq FROM counted
-        WHERE {_FIRST} AND {tallies.PLACE} = {{place:String}} AND {_MONTHS} AND {_HEARD}
-        ORDER BY seq DESC LIMIT {STEP - 1} BY {unit}
-    ) ORDER BY {unit}, seq DESC
-    """,  # noqa: S608 - our own names
-    )
-    for by, unit in UNIT_COLUMN.items()
-}
 DECISIONS: Final = {
     by: Query(
         f"decisions and their reasons by {by} unit",
@@ -154,7 +141,7 @@ SURVEYS: Final = {
     )
     for by, unit in UNIT_COLUMN.items()
 }
-QUERIES: Final = (VERSION_DECIDED, SEQ, *ANSWERS.values(), *ENDED.values(), *LATEST.values(), *DECISIONS.values(), *SURVEYS.values())
+QUERIES: Final = (VERSION_DECIDED, SEQ, *ANSWERS.values(), *ENDED.values(), *DECISIONS.values(), *SURVEYS.values())
 """All of them, for the contract tests against any server."""
 
 
@@ -172,9 +159,9 @@ class ClickHouseStrata:
         decided = {int(partition): int(following) for partition, following in self._rows(VERSION_DECIDED)}
         return self._figures.version() | {DECIDED: decided}
 
-    def strata(self, filters: Filters, version: Version, *, latest: bool, by_month: bool) -> Strata:
-        """The counts of the period; ``latest``: with each unit's last answers, for ``Strata.stepped``. Without ``by_month`` all months are
-        one, named by the empty text: a thirtieth of the cells of some years."""
+    def strata(self, filters: Filters, version: Version, *, by_month: bool) -> Strata:
+        """The counts of the period. Without ``by_month`` all months are one, named by the empty text: a thirtieth of the cells of some
+        years."""
         binds = _binds(filters) | {"seq": self._seq(version)}
         binds |= {"by_month": int(by_month)}
         heard = binds | {"mode": filters.mode or "", "place": filters.place}
@@ -185,10 +172,7 @@ class ClickHouseStrata:
         places = {**binds_of(version, CLOSED), **binds_of(version, REOPENED, "reopened_")}
         for unit, month, field, channel, ended in self._rows(ENDED[filters.by], **binds, **places):
             cells[unit, month, field, channel] += Counts(ended=int(ended))
-        last: defaultdict[str, list[tuple[str, str, str, int]]] = defaultdict(list)
-        for unit, month, field, channel, score in self._rows(LATEST[filters.by], **heard) if latest else ():
-            last[unit].append((month, field, channel, int(score)))
-        return Strata(dict(cells), {unit: tuple(answers) for unit, answers in last.items()})
+        return Strata(dict(cells))
 
     def decisions(self, filters: Filters, version: Version) -> dict[tuple[str, str], dict[str | None, int]]:
         """(unit, month) → reason for not asking → dossiers; None: to be asked."""

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from hailong.domain.dispositions import Class, Outside, Seen, of_survey
-from hailong.domain.scoring import STEP, Counts, Filters, stepped
+from hailong.domain.scoring import Counts, Filters
 from hailong.domain.strata import Strata
 from hailong.events import Fact, SurveyDecided
 from hailong.settings import Settings
@@ -68,23 +68,17 @@ def plain(cells: dict[tuple[str, str], Counts]) -> dict[tuple[str, str], tuple[A
 def test_fields_and_channels_add_up_to_the_figures(found: ClickHouseStrata, months: tuple[Any, Any], field: str | None) -> None:
     version, filters = found.version(), Filters(*months, field=field)
     figures = found._figures.figures(filters, version)
-    strata = found.strata(filters, version, latest=True, by_month=True)
+    strata = found.strata(filters, version, by_month=True)
     assert len({key[2:] for key in strata.cells}) == (2 if field else 6)
     wanted = {key: counts for key, counts in figures.cells.items() if filters.holds(key[1])}
     assert plain(summed(strata)) == plain(wanted)
-    in_steps = {key: counts for key, counts in stepped(figures, filters, STEP).cells.items() if filters.holds(key[1])}
-    assert plain(summed(strata.stepped(STEP))) == plain(in_steps)
-    together = found.strata(filters, version, latest=True, by_month=False)
+    together = found.strata(filters, version, by_month=False)
     assert plain(summed(together)) == plain(summed(Strata({(u, "", f, c): n for u, f, c, n in by_unit(strata)})))
-    assert {unit: plain({("", unit): c}) for unit, c in together.stepped(STEP).by_unit().items()} == {
-        unit: plain({("", unit): c}) for unit, c in strata.stepped(STEP).by_unit().items()
-    }
-    assert all(counts.answered % STEP == 0 for counts in strata.stepped(STEP).by_unit().values())
 
 
 def test_each_stratum_is_the_figure_with_that_filter(found: ClickHouseStrata) -> None:
     version = found.version()
-    strata = found.strata(Filters(), version, latest=False, by_month=True)
+    strata = found.strata(Filters(), version, by_month=True)
     for field in FIELDS[:2]:
         cells = found._figures.figures(Filters(field=field, channel="online"), version).cells
         mine = {(u, m): c for (u, m, f, channel), c in strata.cells.items() if (f, channel) == (field, "online")}
@@ -93,15 +87,15 @@ def test_each_stratum_is_the_figure_with_that_filter(found: ClickHouseStrata) ->
 
 def test_an_older_version_gives_the_older_strata(found: ClickHouseStrata) -> None:
     old = {COUNTED: {0: 200}, CLOSED: {0: 100, 1: 90}}
-    strata = found.strata(Filters(), old, latest=False, by_month=True)
+    strata = found.strata(Filters(), old, by_month=True)
     assert plain(summed(strata)) == plain(found._figures.figures(Filters(), old).cells)
-    assert summed(strata) != summed(found.strata(Filters(), found.version(), latest=False, by_month=True))
+    assert summed(strata) != summed(found.strata(Filters(), found.version(), by_month=True))
 
 
 def test_every_query_runs_on_empty_tables_and_finds_nothing(settings: Settings) -> None:
     empty = ClickHouseStrata(connect(settings), store(settings, {}))
     version = empty.version()
-    assert empty.strata(Filters(), version, latest=True, by_month=True) == Strata({})
+    assert empty.strata(Filters(), version, by_month=True) == Strata({})
     assert empty.decisions(Filters(by="receiving"), version) == {}
     assert empty.surveys(Filters(), version) == {}
     assert len({q.name for q in QUERIES}) == len(QUERIES)

@@ -9,13 +9,13 @@ from random import Random
 
 from dashboard.behind import Sources
 from hailong.domain.dispositions import Seen
-from hailong.domain.scoring import STEP, Counts, Figures, Filters, Version
+from hailong.domain.scoring import Counts, Figures, Filters, Version
 from hailong.domain.shadow import Totals
 from hailong.domain.strata import Cell, Strata, later
 from hailong.domain.units import Registry, Targets
 from hailong.events import NATION, ReferenceStated
 from tests.clickhouse.facts import unit as registered
-from tests.dashboard.room import DISTRICT, START
+from tests.dashboard.room import DISTRICT, START, Settled
 
 AT: Version = {"survey.counted.v1": {0: 42}}
 SIPAS = ReferenceStated(
@@ -29,8 +29,8 @@ def said(satisfied: int, n: int, ended: int = 0) -> Counts:
 
 
 @dataclass
-class Still:
-    """Strata that stand still, and the figures they add up to; the newest answers of a unit are its last ones, all satisfied."""
+class Still(Settled):
+    """Strata that stand still, and the figures they add up to."""
 
     cells: Mapping[Cell, Counts] = field(default_factory=dict)
     rows: Registry = field(default_factory=lambda: Registry(DISTRICT))
@@ -43,20 +43,10 @@ class Still:
 
     def figures(self, filters: Filters, version: Version | None = None) -> Figures:
         found: dict[tuple[str, str], Counts] = {}
-        latest: dict[str, tuple[tuple[str, int], ...]] = {}
         for (unit, month, of_field, _), counts in self.cells.items():
             if filters.field in (None, of_field):
                 found[unit, month] = found.get((unit, month), Counts()) + counts
-        for unit, answers in self._latest(filters).items():
-            latest[unit] = tuple((month, score) for month, _, _, score in answers)
-        return Figures(41, AT, START, found, latest)
-
-    def _latest(self, filters: Filters) -> dict[str, tuple[tuple[str, str, str, int], ...]]:
-        last: dict[str, tuple[tuple[str, str, str, int], ...]] = {}
-        for (unit, month, of_field, channel), counts in sorted(self.cells.items()):
-            if filters.holds(month) and counts.satisfied >= STEP:
-                last[unit] = ((month, of_field, channel, 5),) * (STEP - 1)
-        return last
+        return Figures(41, AT, START, found, {})
 
     def as_of(self, version: Version) -> tuple[int, datetime | None]:
         return 41, START
@@ -67,9 +57,9 @@ class Still:
     def targets(self, version: Version | None = None) -> Targets:
         return Targets(0.9)
 
-    def strata(self, filters: Filters, version: Version, *, latest: bool, by_month: bool) -> Strata:
+    def strata(self, filters: Filters, version: Version, *, by_month: bool) -> Strata:
         cells = {key: counts for key, counts in self.cells.items() if filters.holds(key[1]) and filters.field in (None, key[2])}
-        return Strata(cells, self._latest(filters) if latest else {})
+        return Strata(cells)
 
     def decisions(self, filters: Filters, version: Version) -> Mapping[tuple[str, str], Mapping[str | None, int]]:
         return self.decided

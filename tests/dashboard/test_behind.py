@@ -15,7 +15,7 @@ from dashboard.scope import Scope
 from dashboard.view import question
 from hailong.domain.dispositions import Seen
 from hailong.domain.path import NoPath, Path
-from hailong.domain.scoring import STEP, Counts
+from hailong.domain.scoring import Counts
 from hailong.domain.shadow import Totals
 from hailong.domain.strata import Cell, last_of, later
 from hailong.ports import Invalid
@@ -62,33 +62,6 @@ def test_a_small_unit_leans_on_its_parent_where_that_has_enough() -> None:
     alone = Still({key: counts for key, counts in district().cells.items() if key[0] != "C02"})
     row = rows(compared_json(compared(alone.sources, question({}), AT, OFFICE)))["C01"]
     assert row["comparable"]["shrunken"]["parent"] is None, "a district with one unit is no parent to lean on"
-
-
-def test_who_sees_steps_sees_whole_percents_and_joined_fields() -> None:
-    still = district()
-    still.cells = {**still.cells, ("C01", "2026-03", "social", "counter"): said(0, 3)}
-    stepped = compared_json(compared(still.sources, question({}), AT, Asker(TODAY, step=STEP)))
-    one = rows(stepped)["C01"]
-    assert one["n"] == 100
-    for found in one["comparable"].values():
-        assert all(found[name] == round(found[name], 2) for name in ("value", "low", "high"))
-    exact = rows(compared_json(compared(still.sources, question({}), AT, OFFICE)))["C01"]
-    assert exact["comparable"]["standardised"]["covered"] == 1.0
-    few = Still({("C01", "2026-03", "land", "counter"): said(40, 50, 500), ("C01", "2026-03", "civil", "counter"): said(1, 5, 500)})
-    few.cells = {**few.cells, ("C02", "2026-03", "civil", "counter"): said(30, 50, 5000)}
-    one, other = (rows(compared_json(compared(few.sources, question({}), AT, a)))["C01"] for a in (OFFICE, Asker(TODAY, step=STEP)))
-    assert one["comparable"]["standardised"]["value"] == pytest.approx(0.8 * 500 / 6000 + 0.2 * 5500 / 6000, abs=1e-6)
-    assert other["comparable"]["standardised"]["value"] == 0.75, "41 of 55: five answers of a field do not speak by themselves"
-    assert exact["n"] == 103
-
-
-def test_all_alike_tells_no_more_than_the_end_of_the_interval() -> None:
-    alike = Still({("C01", "2026-03", "land", "counter"): said(20, 20, 40), ("C02", "2026-03", "land", "counter"): said(10, 20, 40)})
-    document = compared_json(compared(alike.sources, question({}), AT, Asker(TODAY, step=STEP)))
-    assert rows(document)["C01"]["bound"] == "at_least"
-    assert rows(document)["C01"]["comparable"] is None
-    drawn = funnel_json(compared(alike.sources, question({}), AT, Asker(TODAY, step=STEP)))
-    assert [unit["unit"] for unit in drawn["units"]] == ["C02"]
 
 
 def test_another_question_has_no_strata_and_says_so_by_none() -> None:
@@ -156,12 +129,10 @@ def test_what_is_served_worse_is_service_and_who_answers_is_not() -> None:
     assert (terms["service"], terms["mix"], terms["who"]) == pytest.approx((0, 0, 0.125))
 
 
-def test_few_answers_explain_nothing_and_steps_need_more() -> None:
+def test_few_answers_explain_nothing() -> None:
     few = Still({("C01", m, "land", "counter"): said(15, n) for m, n in (("2026-01", 20), ("2026-02", 25))})
     both = spans("2026-01", "2026-02")
     assert why(few.sources, both, AT, OFFICE).moved is not None
-    stepped = why_json(why(few.sources, both, AT, Asker(TODAY, step=STEP)))
-    assert (stepped["suppressed"], stepped["terms"], stepped["from"]["n"]) == (True, {}, 20)
     nobody = why_json(why(few.sources, both, AT, OFFICE, unit="C02"))
     assert (nobody["suppressed"], nobody["from"]["n"]) == (True, None)
 
@@ -250,14 +221,10 @@ def test_aapors_rates_of_closed_months_and_who_waits() -> None:
     assert rates == {"rr1": (25, 135), "rr2": (40, 135), "coop1": (25, 42), "ref1": (2, 135), "con1": (42, 135)}
 
 
-def test_few_who_answered_make_no_rates_and_steps_no_counts() -> None:
+def test_few_who_answered_make_no_rates() -> None:
     few = Still(seen={("C01", "2026-01"): {Seen("delivered"): 60, Seen("delivered", doing=("finished",)): 9}})
     hidden = gone_json(gone(few.sources, question({}), AT, OFFICE))
     assert (hidden["suppressed"], hidden["rates"], hidden["dispositions"]["I"]) == (True, None, None)
-    more = Still(seen={("C01", "2026-01"): {Seen("delivered"): 60, Seen("delivered", doing=("finished",)): 19}})
-    stepped = gone_json(gone(more.sources, question({}), AT, Asker(TODAY, step=STEP)))
-    assert stepped["rates"]["rr1"] == {"k": None, "n": 79, "rate": 0.24, "low": 0.16, "high": 0.35}
-    assert stepped["dispositions"]["I"] is None
 
 
 def test_a_scope_bounds_all_of_it() -> None:
