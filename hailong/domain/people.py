@@ -129,9 +129,16 @@ class Keyed:
         return self._hash(b"hl.tail", dossier_ref, digits)
 
     def ticket_hash(self, unit: str, day: date, ticket: str) -> str:
-        """What stands for a number drawn at a desk on a local day; signs and leading zeros do not matter."""
-        return self._hash(b"hl.ticket", unit, day.isoformat(), (links.typed(ticket.rjust(4, "0")) or ticket).lstrip("0"))
+        """What stands for a number drawn at a desk on a local day, however it was typed: "a12" is "A-012"."""
+        return self._hash(b"hl.ticket", unit, day.isoformat(), _ticket(ticket))
 
     def content_hash(self, content: bytes) -> str:
         """Of everything a source said of one act."""
         return hashlib.blake2b(content, digest_size=16, key=self._key, person=b"hl.content").hexdigest()
+
+
+def _ticket(written: str) -> str:
+    """A number drawn at a desk without its gaps, signs and leading zeros: "a-012" is "A12"; what has neither letter nor digit, as it is."""
+    plain = unicodedata.normalize("NFKC", written).upper()
+    kept = "".join(sign for sign in plain if sign.isalnum())
+    return re.sub(r"(?<!\d)0+(?=\d)", "", kept) or written

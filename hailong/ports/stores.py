@@ -30,6 +30,10 @@ class SentMessages(Protocol):
         """
         ...
 
+    def slip_is_ours(self, code: str) -> bool:
+        """Whether we printed a slip with this code, be it bound to a dossier or not. Synchronous. Raises Retryable."""
+        ...
+
 
 class FakeReports(Protocol):
     """Where people's reports of messages that are not ours are kept."""

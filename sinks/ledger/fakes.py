@@ -33,6 +33,11 @@ class SentBook:
             surveys = _surveys(reader, code)
             return None if surveys is None else [self._said(row) for row in _messages(reader, surveys)]
 
+    def slip_is_ours(self, code: str) -> bool:
+        """See the port."""
+        with self._ledger.read() as reader:
+            return reader.slip_is_ours(code)
+
     def _said(self, row: Any) -> SentMessage:
         at: datetime = row.settled_at or row.claimed_at
         return SentMessage(at.astimezone(self._zone).date(), cast(MessageChannel, row.channel), row.purpose)

@@ -1,6 +1,7 @@
 """``/verify``: whether hailong sent a message about a code, when and by which way; and the button for reporting one that it did not send.
 
-The code is typed into a form, never part of an address. An unknown code and a dossier nobody was written to about are answered alike.
+The code is typed into a form, never part of an address. An unknown code and a dossier nobody was written to about are answered alike;
+of a slip that we printed that is said, alike for one that leads to a dossier and one that leads to none.
 A text that answers a message to the short code has no code to look up: its words are known, and that is said, with when they are ours.
 Of a reported message only a hash is kept, alike for messages that differ in figures and codes only, so that a wave of them shows as one.
 """
@@ -53,11 +54,12 @@ def text_hash(pasted: str) -> str:
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """What the page says. ``lines``: purpose, channel, day of what was sent; ``typed``: what stands in the field."""
+    """What the page says. ``lines``: purpose, channel, day of what was sent; ``typed``: what stands in the field; ``slip``: of ours."""
 
     state: str
     lines: Sequence[tuple[str, MessageChannel, date]] = ()
     typed: str = ""
+    slip: bool = False
 
 
 class Verifying:
@@ -102,13 +104,13 @@ class Verifying:
             return self._page(request, Shown("no_code", typed=typed), 422)
         self._guard.admit(request)
         try:
-            found = await self._records.run(lambda: self._sent.sent_about(code))
+            found, slip = await self._records.run(lambda: (self._sent.sent_about(code), self._sent.slip_is_ours(code)))
         except Retryable as away:
             return self._page(request, Shown("away"), 503, away)
-        if found is None:
+        if found is None and not slip:
             self._guard.unknown(request)
         lines = [(one.kind, one.channel, one.on) for one in found or ()]
-        return self._page(request, Shown("sent" if lines else "not_sent", lines))
+        return self._page(request, Shown("sent" if lines else "slip" if slip else "not_sent", lines, slip=slip))
 
     async def report(self, request: Request) -> Response:
         """``POST /verify/report``: 200 once kept, or once told that such words are ours, 429, 503."""
@@ -136,8 +138,8 @@ class Verifying:
         said = {"brand": self._office.brand, "hotline": hotline(self._office)}
         turned = self._showing.turned(str(PAGE), None if shown.state == "ask" else shown)
         return pages.respond(
-            "verify.html", lang, status, headers, state=shown.state, lines=shown.lines, typed=shown.typed, longest=LONGEST, said=said,
-            turned=turned,
+            "verify.html", lang, status, headers, state=shown.state, lines=shown.lines, typed=shown.typed, slip=shown.slip, longest=LONGEST,
+            said=said, turned=turned,
         )  # fmt: skip
 
 

@@ -535,6 +535,17 @@ def test_a_message_is_known_by_its_code_and_by_the_slip_s(ledger: Ledger) -> Non
     assert book.sent_about(CODE) == said
 
 
+def test_a_slip_is_ours_bound_or_not_and_so_is_no_other_code(ledger: Ledger) -> None:
+    book = SentBook(ledger, NOON.tzinfo or NOON.astimezone().tzinfo)  # type: ignore[arg-type]
+    with ledger.begin() as tx:
+        hashed = [tx.tools.slip_hash(code) or "" for code in ("7KQ2MX9P", "FREE2222")]
+        tx.register_slips(hashed, "b", NOON)
+    take(ledger, replace(act("d1", PHONE), slip_code="7KQ2MX9P"))
+    decide(ledger, "d1")
+    assert [book.slip_is_ours(code) for code in ("7KQ2MX9P", "FREE2222", "NOBODY99", CODE)] == [True, True, False, False]
+    assert (book.sent_about("7KQ2MX9P"), book.sent_about("FREE2222")) == ([], None)
+
+
 def test_a_message_that_was_refused_at_the_door_was_not_sent(ledger: Ledger) -> None:
     take(ledger, replace(act("d1", PHONE), slip_code="7KQ2MX9P"))
     decide(ledger, "d1")

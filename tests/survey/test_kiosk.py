@@ -51,7 +51,7 @@ DOSSIER, PHONE = "H28.12-260312-0001", "+84912345678"
 
 
 class Desk:
-    """A ledger with a unit, three tickets of today, one of yesterday, a bound slip and a free one, and a device that may be enrolled."""
+    """A ledger with a unit, four tickets of today, one of yesterday, a bound slip and a free one, and a device that may be enrolled."""
 
     def __init__(self, folder: Path) -> None:
         ours = {"DATA_DIR": str(folder), "KEYS_DIR": str(folder / "keys"), "LEDGER": f"sqlite:///{folder / 'ledger.db'}"}
@@ -73,7 +73,7 @@ class Desk:
             tx.register_slips([self.wiring.keyed.slip_hash(code) or "" for code in (BOUND, FREE)], "b", NOW)
             device = KioskDevice("k1", UNIT, "Quầy 1", NOW, "minh", None, None, None)
             tx.make_kiosk(device, secret_hash(TOKEN))
-        for n in ("7", "8", "9"):
+        for n in ("7", "8", "9", "A012"):
             self.end(n)
         self.end("6", at=NOW - timedelta(days=1))
         self.end("5", unit="H28.13")
@@ -198,7 +198,17 @@ async def test_an_address_of_yesterday_and_a_closed_device_open_nothing(desk: De
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "typed", [{"ticket": "7"}, {"ticket": " 0007 "}, {"slip": BOUND.lower()}, {"dossier": DOSSIER, "digits": "678"}], ids=str
+    "typed",
+    [
+        {"ticket": "7"},
+        {"ticket": " 0007 "},
+        {"ticket": "a012"},
+        {"ticket": "A-12"},
+        {"ticket": "A 0 12"},
+        {"slip": BOUND.lower()},
+        {"dossier": DOSSIER, "digits": "678"},
+    ],
+    ids=str,
 )
 async def test_each_way_opens_the_short_form_and_its_answer_is_one_at_the_desk(desk: Desk, device: httpx.AsyncClient, typed: Any) -> None:
     page = await enter(device, **typed)
@@ -208,6 +218,13 @@ async def test_each_way_opens_the_short_form_and_its_answer_is_one_at_the_desk(d
     (fact,) = desk.log.answers()
     assert (fact.mode, fact.place, fact.form, fact.answers, fact.finished) == ("kiosk", "desk", "short", {"Q0": 5}, True)
     assert receipts.shown(receipts.receipt(KEY, fact.nonce)) in thanks.text
+
+
+@pytest.mark.anyio
+async def test_a_number_with_a_letter_can_be_typed_on_any_keyboard(device: httpx.AsyncClient) -> None:
+    (field,) = re.findall(r'<input id="ticket"[^>]*>', (await device.get("/kiosk?by=ticket")).text)
+    assert "inputmode" not in field
+    assert "pattern" not in field
 
 
 @pytest.mark.anyio

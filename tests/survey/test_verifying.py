@@ -29,6 +29,8 @@ from tests.survey.twins import CODE, DIALLED, NOW, HandClock, MemoryLedger, Memo
 pytestmark = pytest.mark.anyio
 SLIP = "7KQ2MX9P"
 UNSENT = "8HJ3NY4R"
+FREE, BOUND = "SLPFREE2", "SLPBND22"
+"""Slips that we printed and wrote to nobody about: one leads to no dossier, the other to one."""
 SENT = (SentMessage(date(2026, 3, 10), "sms", "invitation"), SentMessage(date(2026, 3, 17), "zns", "reminder"))
 
 
@@ -36,7 +38,8 @@ SENT = (SentMessage(date(2026, 3, 10), "sms", "invitation"), SentMessage(date(20
 class Book:
     """What was sent and what was reported, in memory. ``away``: as when the database cannot be reached."""
 
-    known: dict[str, Sequence[SentMessage]] = field(default_factory=lambda: {SLIP: SENT, CODE: SENT[:1], UNSENT: ()})
+    known: dict[str, Sequence[SentMessage]] = field(default_factory=lambda: {SLIP: SENT, CODE: SENT[:1], UNSENT: (), BOUND: ()})
+    printed: set[str] = field(default_factory=lambda: {SLIP, FREE, BOUND})
     asked: list[str] = field(default_factory=list)
     reports: list[tuple[datetime, str]] = field(default_factory=list)
     away: bool = False
@@ -46,6 +49,9 @@ class Book:
             raise Retryable("ledger: away", 7.0)
         self.asked.append(code)
         return self.known.get(code)
+
+    def slip_is_ours(self, code: str) -> bool:
+        return code in self.printed
 
     def report_fake(self, at: datetime, text_hash: str) -> None:
         if self.away:
@@ -125,6 +131,35 @@ async def test_an_unknown_code_and_one_nobody_was_written_to_about_are_answered_
     said, other = ({k: v for k, v in one.headers.items() if k != "content-length"} for one in (nobody, unsent))
     assert (nobody.status_code, said) == (unsent.status_code, other)
     assert "xin đừng mở liên kết" in nobody.text
+
+
+@pytest.mark.parametrize(
+    ("lang", "genuine", "warned"),
+    [
+        ("vi", "Đúng là mã của phiếu do chúng tôi in", "xin đừng mở liên kết"),
+        ("en", "Yes, this is the code of a slip that we printed", "please do not open its link"),
+    ],
+)
+async def test_a_slip_of_ours_is_said_to_be_ours_and_a_message_about_it_not(site: Site, lang: str, genuine: str, warned: str) -> None:
+    free, bound = await site.check(f"{FREE[:4]}-{FREE[4:]}".lower(), lang), await site.check(BOUND, lang)
+    assert (free.status_code, page_of(free)) == (200, "verify-slip")
+    assert f"<h1>{genuine}</h1>" in free.text
+    assert warned in free.text
+    assert FREE not in free.text
+    assert unsealed(free) == unsealed(bound)
+    assert len(free.content) == len(bound.content), "whether it leads to a dossier is not told"
+
+
+async def test_where_a_message_was_sent_the_slip_is_said_to_be_ours_beside_it(site: Site) -> None:
+    said = WORDS["vi"]["verify"]["sent"]["slip"]
+    assert said in (await site.check(SLIP)).text
+    assert said not in (await site.check(CODE)).text, "the code of a message is no slip's"
+
+
+async def test_who_holds_slips_of_ours_has_not_guessed(site: Site) -> None:
+    for _ in range(8):
+        assert page_of(await site.check(FREE)) == "verify-slip"
+    assert page_of(await site.check("ZZZZZZZZ")) == "verify-not_sent"
 
 
 @pytest.mark.parametrize("typed", ["", "7K", "x" * 27, "0912 345 678 !", "https://ks.example/ABC", "Đ" * 8, "7" * 500])

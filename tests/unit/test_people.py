@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,30 @@ def test_moving_a_letter_from_one_part_to_the_next_gives_another_hash(parts: lis
 
 def test_one_mailbox_is_one_contact_whatever_its_case() -> None:
     assert keyed.contact_hash("email", "A@c.example") == keyed.contact_hash("email", "a@c.example")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "typed"),
+    [
+        ("A012", ["a012", "A-012", "A 012", "A12", " a.0012 ", "Ａ０１２", "A–012"]),
+        ("7", ["0007", " 7 ", "07"]),
+        ("Đ05", ["đ5", "Đ-05"]),
+        ("B1-07", ["b107", "B1 07"]),
+        ("000", ["0"]),
+    ],
+)
+def test_a_queue_number_is_the_same_however_it_is_typed(drawn: str, typed: list[str]) -> None:
+    day = date(2026, 3, 10)
+    stands = keyed.ticket_hash("X1", day, drawn)
+    assert {keyed.ticket_hash("X1", day, one) for one in typed} == {stands}
+
+
+def test_other_queue_numbers_stay_other_ones() -> None:
+    day, drawn = date(2026, 3, 10), ["A012", "B012", "12", "A120", "A0120", "A102", "Đ12", "D13", "0", "", "-", "1A2"]
+    assert len({keyed.ticket_hash("X1", day, one) for one in drawn}) == len(drawn) - 1, "A120 and A0120 alone are one"
+    assert (
+        keyed.ticket_hash("X2", day, "A012") != keyed.ticket_hash("X1", day, "A012") != keyed.ticket_hash("X1", date(2026, 3, 11), "A012")
+    )
 
 
 def test_hashes_are_pinned() -> None:
