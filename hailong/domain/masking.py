@@ -104,17 +104,35 @@ _KEPT: Final = rf"""
     | (?<!\d) [1-9]\d* \s? {_UNIT}
     | (?<!\w) (?:phí|tiền|giá|nộp|thu|đóng|mất|hết) (?:\s(?:là|hết|mất|thêm|khoảng))? \s? :? \s?
       [1-9]\d{{0,2}}(?:\.\d{{3}})+ (?![\d.]*\d)"""
-_DOSSIER: Final = r"(?<!\w)(?:\d{3}\.\d{2}\.\d{2}\.)?H\d{2}(?:\.\d+)*\s?[-–‑ ]\s?\d{6}\s?[-–‑ ]\s?\d{3,6}(?!\d)"
+_SET_APART: Final = r"\s?[-–‑— ]\s?"
+_DOSSIER: Final = rf"""
+    (?<!\w) (?:\d{{3}}[.\-–]\d{{2}}[.\-–]\d{{2}}[.\-–])? H\d{{2}} (?: (?:\.|{_SET_APART}) \d{{1,3}} (?!\d) ){{0,4}} (?:\.\d+)?
+    {_SET_APART} \d{{6}} {_SET_APART} \d{{3,6}} (?!\d)"""
+# A year is rather that of a decision ("12A-2025"); four digits alone are a plate's only where one is spoken of.
+_PLATE: Final = r"""
+    (?<![\w.,/\-]) [1-9]\d \s?-?\s? (?: [A-Z]{1,2} | [A-Z]\d ) \s?[\-. ]?\s? \d{3}\.\d{2} (?![\d.,]?\d)
+    | (?<![\w.,/\-]) [1-9]\d -? (?-i:[A-Z]{1,2}|[A-Z]\d) [\- ]? \d{5} (?![\d.,]?\d)
+    | (?:(?<=xe[ ])|(?<=ks[ ])|(?<=ks:[ ])|(?<=biển[ ]số[ ]))
+      [1-9]\d -? (?-i:[A-Z]{1,2}|[A-Z]\d) [\- ] (?!(?:19|20)\d\d) \d{4} (?![\d.,]?\d)"""
 _TOP: Final = r"(?:com|vn|net|org|info|edu|gov|me|ly|io|app|page|link|gl|co|top|xyz|site|online|asia|biz)"
+_AT_SPOKEN: Final = r"(?: [(\[]\s?(?:@|at|a|a\s?còng|a\s?cong|a\s?móc)\s?[)\]] | (?<!\w)(?:a\s?còng|a\s?cong|a\s?móc)(?!\w) )"
+_DOT_SPOKEN: Final = r"(?: \s?\.\s? | \s(?:chấm|cham|dot)\s | \s?[(\[](?:\.|chấm|cham|dot)[)\]]\s? )"
+# What is said before an address is none of it; at most three words are.
+_OWN_WORD: Final = r"""
+    (?!(?:mail|email|gmail|la|toi|em|cua|gui|ve|qua|cho|vao|chi|dia|lien|he|thu|va|hoac|theo|a)\s)
+    [A-Za-z0-9._%+\-]+ (?:\s(?:chấm|cham)\s[A-Za-z0-9._%+\-]+){0,2}"""
 _EMAIL: Final = rf"""
-    [\w.%+\-]+ (?:@|\(at\)|\[at\]|\(a\scòng\)) [A-Za-z][\w\-]*(?:\.[\w\-]+)*
-    | [A-Za-z0-9._%+\-]+ \s?(?:@|\ba\scòng\b)\s? [A-Za-z0-9\-]+ (?:\s?\.\s?[A-Za-z0-9\-]+)*? (?:\s?\.\s?{_TOP})+ (?!\w)"""
+    [\w.%+\-]+ (?:@|\(at\)|\[at\]|\(a\scòng\)) [A-Za-z][\w\-]*(?:\.[\w\-]+)* (?:{_DOT_SPOKEN}{_TOP}(?!\w))*
+    | (?: (?<![\w.%+\-]) (?:{_OWN_WORD}\s){{0,2}} {_OWN_WORD} \s? (?={_AT_SPOKEN}) | [A-Za-z0-9._%+\-]+ \s? )
+      (?:@|{_AT_SPOKEN}) \s? [A-Za-z0-9\-]+
+      (?: (?:{_DOT_SPOKEN}[A-Za-z0-9\-]+)*? (?:{_DOT_SPOKEN}{_TOP})+
+        | (?<=gmail)|(?<=yahoo)|(?<=outlook)|(?<=hotmail)|(?<=icloud) ) (?!\w)"""
 _LINK: Final = rf"""
     (?:https?://|www\.) [^\s\[\]<>]*[^\s\[\]<>.,;:!?)]
     | (?<![\w@.]) (?:[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?\.)+{_TOP} (?:/[^\s\[\]<>]*[^\s\[\]<>.,;:!?)]|/)? (?!\w)"""
 _LONG: Final = r"(?<!\d)\d{9,}|(?<!\d)\d{3,6}(?:(?P<gap>[ .\-])\d{2,6}(?:(?P=gap)\d{2,6})*)(?!\d)"
 _SCAN: Final = re.compile(
-    rf"(?P<dossier>{_DOSSIER})|(?P<email>{_EMAIL})|(?P<link>{_LINK})|(?P<kept>{_KEPT})|(?P<phone>{_PHONE}|{_SPOKEN})|(?P<long>{_LONG})",
+    rf"(?P<dossier>{_DOSSIER})|(?P<email>{_EMAIL})|(?P<link>{_LINK})|(?P<plate>{_PLATE})|(?P<kept>{_KEPT})|(?P<phone>{_PHONE}|{_SPOKEN})|(?P<long>{_LONG})",
     re.IGNORECASE | re.VERBOSE,
 )
 _FEWEST: Final = 9
@@ -138,6 +156,8 @@ def _kind(match: re.Match[str]) -> Kind | None:
     for kind in ("dossier", "email", "link"):
         if match[kind] is not None:
             return kind
+    if match["plate"] is not None:
+        return "number"
     if match["phone"] is not None:
         return "phone" if _one_number(match["phone"]) else None
     return None if match["long"] is None else _long(match["long"])
@@ -171,8 +191,15 @@ _LETTER: Final = r"[^\W\d_]"
 _WORD_RUN: Final = re.compile(rf"{_LETTER}+")
 _PERSON: Final = _listed("ông bà anh chị cô chú bác em thầy cậu mợ dì thím cụ mr mrs ms ong chi chu cau")
 _OFFICE: Final = _listed("đ/c d/c đồng_chí dong_chi cán_bộ can_bo công_chức cong_chuc nhân_viên nhan_vien chuyên_viên chuyen_vien")
-_SELF: Final = _listed("họ_tên họ_và_tên tên_là tên tôi_là toi_la")
-"""Said before much else too: only a family name is a name after them."""
+_SELF: Final = _listed(
+    """họ_tên họ_và_tên tên_là tên tên_tôi_là tên_em_là tên_mình_là tên_cháu_là tôi_là toi_la toi_ten ho_ten ho_va_ten ten_la
+    ten_toi_la"""
+)
+"""Said before much else too: only a family name, or a known given name with a capital, is a name after them."""
+_NAMED: Final = re.compile(
+    r"(?<!\w)(?:tôi|em|mình|cháu|anh|chị|cô|chú|bác|ông|bà|cán bộ|can bo|công chức|nhân viên|chuyên viên)\s$", re.IGNORECASE
+)
+"""Before "tên": then a person is named, in small letters too."""
 _BARE: Final = _listed("ba co bac thay")
 """Other words too (three, there is, north, to change): titles only in small letters before a known given name with a capital."""
 
@@ -202,6 +229,9 @@ _MIDDLE: Final = re.compile(
     rf"|nguyen|pham|huynh|quach|hoang|bui)\s(?:văn|thị|van|thi)\s(?={_LETTER})",
     re.IGNORECASE,
 )
+_MIDDLES: Final = _listed("văn thị van thi")
+_FAMILIES_WORDS: Final = _listed("hà xa lò vì hồ lý dương đào lương")
+"""Words of another meaning: "vì văn phòng" is no name."""
 _PLACE: Final = re.compile(r"(?<!\w)(?:đường|phố|phường|xã|trường|quận|thôn|xóm|công viên|cầu)\s$", re.IGNORECASE)
 _GIVEN: Final = _listed(
     """anh bình chi cúc cường dung dũng duy đức hà hải hằng hạnh hiền hiếu hoa hoài hồng huệ hùng huy huyền hương khánh lan liên
@@ -242,6 +272,20 @@ _ROLES: Final = _listed(
 )
 _NAMES_TOO: Final = _listed("anh thu bảo tư mới như hai vì ký lên hướng thích vui chi nhân")
 """Of the plain words: a name when it begins with a capital."""
+_WORK: Final = _listed(
+    """địa_chính tư_pháp hộ_tịch tiếp_nhận tiếp_dân một_cửa kế_toán văn_thư văn_phòng công_an chủ_tịch phó trưởng_phòng
+    trưởng_thôn trưởng_xóm giám_đốc bí_thư bảo_vệ thuế hải_quan nội_vụ đất_đai môi_trường tài_chính xây_dựng y_tế thẩm_định đăng_ký
+    thanh_tra hành_chính văn_hóa văn_hoá lãnh_đạo nhân_viên cán_bộ công_chức chuyên_viên giáo giáo_viên hiệu_trưởng sĩ sỹ bác_sĩ y_tá
+    trực"""
+)
+"""What people do, between a title and a name; no units and places, whose own names follow them."""
+_REGIONS: Final = _listed(
+    """lương_sơn mai_châu cao_phong tân_lạc lạc_sơn hà_nội hà_nam hà_giang hà_tĩnh nam_định thanh_hóa thanh_hoá hải_dương hải_phòng
+    bình_dương bình_định bình_phước bình_thuận sơn_la long_an vĩnh_phúc vĩnh_long vĩnh_yên thanh_ba thanh_sơn thanh_thủy tân_sơn
+    lâm_thao lâm_đồng hồ_chí thái_bình thái_nguyên hòa_bình hoà_bình ninh_bình nam_bộ trung_ương trung_quốc việt_nam việt_trì
+    minh_khai phúc_yên yên_bái tuyên_quang hạnh_phúc"""
+)
+"""Places that begin like a name."""
 _PLAIN_BARE: Final = _listed(
     """ay oi nay kia nao con em chi anh ong ba toi va voi cua cho thi la co khong chua da dang se rat qua cung duoc phai lam noi bao hoi
     huong nhan tra di den ve ra vao len trong ngoai tren tu nhu ma vi neu khi cac nhung nhieu nguoi xin cam chao giup do
@@ -265,8 +309,43 @@ def _without_names(text: str, found: Counter[str]) -> str:
 def _after_titles(text: str) -> Iterator[tuple[int, int]]:
     for title in _TITLE.finditer(text):
         words = list(_words(text, title.end()))
-        if words and _joined(title) and (length := _name_length(title, [word for word, _ in words])):
-            yield title.end(), words[length - 1][1]
+        if not words or not _joined(title):
+            continue
+        said = [word for word, _ in words]
+        work, length = 0, _name_length(title, said)
+        if not length:
+            work, length = _after_work(title, said)
+        if length:
+            word, end = words[work]
+            yield end - len(word), words[work + length - 1][1]
+
+
+def _after_work(title: re.Match[str], words: list[str]) -> tuple[int, int]:
+    """(words that say somebody's work after the title, words of the name behind them): "cán bộ tư pháp Nguyễn Hương", "cô giáo Hà"."""
+    work = 0
+    while step := _work(words, work):
+        work += step
+    rest = words[work:]
+    if not work or not rest or title["self"] is not None or title["bare"] is not None or not _is_capital(rest[0]) or _is_shouted(rest):
+        return work, 0
+    first, second = rest[0].lower(), rest[1] if len(rest) > 1 else ""
+    if f"{first}_{second.lower()}" in _REGIONS or first in _PERSON:
+        return work, 0
+    if first in _FAMILIES and (first in _FAMILIES_SURE or _capitals(rest) > 1):
+        return work, _capitals(rest)
+    return work, _capitals(rest) if _is_given(first, second) else 0
+
+
+def _work(words: list[str], place: int) -> int:
+    """How many words at that place say somebody's work: 0, 1 or 2."""
+    said = [_stripped(word.lower()) for word in words[place : place + 2]]
+    return 2 if "_".join(said) in _WORK_BARE else 1 if said and said[0] in _WORK_BARE else 0
+
+
+def _is_given(first: str, second: str) -> bool:
+    """Whether a word (in small letters) is a known given name, unless the one after it, in small letters, makes another word of both."""
+    pair = f"{_stripped(first)}_{_stripped(second)}"
+    return first in _GIVEN_BARE and not (second.islower() and pair in _PAIRS_BARE)
 
 
 def _joined(title: re.Match[str]) -> bool:
@@ -283,7 +362,8 @@ def _family_with_middle(text: str) -> Iterator[tuple[int, int]]:
         said = [word for word, _ in words]
         # After "văn" and "thị" stands a given name, even if it is another word elsewhere ("thu", "lên").
         length = max(1, _capitals(said)) if _is_capital(said[0]) and not _is_shouted(said) else 1 + _small(said[1:], 1)
-        if not _is_role(said, 0) and not _PLACE.search(text, 0, family.start()):
+        sure = family[0].lower().partition(" ")[0] not in _FAMILIES_WORDS
+        if (sure or not _is_role(said, 0)) and not _PLACE.search(text, 0, family.start()):
             yield family.start(), words[length - 1][1]
 
 
@@ -312,7 +392,7 @@ def _name_length(title: re.Match[str], words: list[str]) -> int:
     if title["bare"] is not None:
         return _capitals(words) if title["bare"].islower() and capital and first in _GIVEN_BARE else 0
     if title["self"] is not None and first not in _FAMILIES:
-        return 0
+        return _self_named(title, words)
     if capital and not _is_shouted(words):
         return _capitals(words)
     if first in _FAMILIES_SMALL | _FAMILIES_SURE:
@@ -322,12 +402,31 @@ def _name_length(title: re.Match[str], words: list[str]) -> int:
     return 1 if title["person"] is not None and (small or (capital and not _no_name(words, 0))) else 0
 
 
+def _self_named(title: re.Match[str], words: list[str]) -> int:
+    """How many words after "tên", "tôi là" are a name without a family's."""
+    first, second = words[0].lower(), words[1] if len(words) > 1 else ""
+    if first in _PERSON or not _is_given(first, second):
+        return 0
+    if _is_capital(words[0]) and not _is_shouted(words):
+        return _capitals(words)
+    named = _NAMED.search(title.string, 0, title.start()) is not None or title["self"].lower() in {"toi ten", "tên tôi là"}
+    return 1 if named and first in _GIVEN_SMALL else 0
+
+
 def _capitals(words: list[str]) -> int:
     """How many words begin with a capital and go on a name."""
     count = 0
-    while count < len(words) and _is_capital(words[count]) and not _no_name(words, count):
+    while count < len(words) and _is_capital(words[count]) and (_last_of_full(words, count) or not _no_name(words, count)):
         count += 1
     return count
+
+
+def _last_of_full(words: list[str], place: int) -> bool:
+    """Whether this word ends a full name, though it is a role or a place elsewhere: "Bùi Văn Mường", "Bùi Nam Mường"."""
+    before = [word.lower() for word in words[:place]]
+    if len(before) < 2 or before[0] not in _FAMILIES:
+        return False
+    return (len(before) == 2 and before[1] in _MIDDLES and words[place].istitle()) or words[place] in {"Mường", "Kinh"}
 
 
 def _small(words: list[str], most: int) -> int:
@@ -357,3 +456,5 @@ def _stripped(word: str) -> str:
 
 
 _GIVEN_BARE: Final = frozenset({*_GIVEN, *map(_stripped, _GIVEN)})
+_WORK_BARE: Final = frozenset({"_".join(map(_stripped, one.split("_"))) for one in _WORK})
+_PAIRS_BARE: Final = frozenset({"_".join(map(_stripped, one.split("_"))) for one in _GIVEN_PAIRS} | {"huong_dan", "thu_tuc", "thu_phi"})
