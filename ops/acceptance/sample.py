@@ -43,6 +43,7 @@ def _value(kind: inspect.Type, number: int, now: datetime) -> Any:
         case inspect.ListType():
             return [_value(kind.item_type, number, now)]
         case inspect.DictType():
-            return {"Q0": _value(kind.value_type, number, now) if isinstance(kind.value_type, inspect.StrType) else number % 5 + 1}
+            plain = isinstance(kind.value_type, inspect.StrType | inspect.DateType | inspect.DictType)
+            return {"Q0": _value(kind.value_type, number, now) if plain else number % 5 + 1}
         case _:
             return f"thử {number}"
