@@ -20,7 +20,7 @@ from sinks.clickhouse.tallies import ANSWERS, BLOCK, DETAILS, FAN, LEVELS, Talli
 from tests.clickhouse.facts import about, counted
 from tests.clickhouse.room import database
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.thorough]
 SMALL = 8
 DAY = date(2026, 1, 5)
 COUNTED = "survey.counted.v1"

@@ -173,6 +173,7 @@ def test_a_nightly_file_is_taken_from_the_drop_folder(town: Town) -> None:
     assert len(until(lambda: town.messages("+84900007001"))) == 1
 
 
+@pytest.mark.thorough
 def test_what_others_measured_comes_in_once_and_dossiers_get_their_field_from_the_catalogue(town: Town) -> None:
     lists, slips = REPOSITORY / "examples", (REPOSITORY / "examples" / "answers" / "slips.toml").read_text("utf-8")
     (town.data / "totals.csv").write_text(
