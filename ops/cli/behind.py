@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast, get_args
 
 import typer
 
 from dashboard import behind
 from dashboard.behind import Asker, Sources
-from dashboard.view import Question, question
+from dashboard.view import Question, figures_json, question, view
 from hailong.domain.quiet import sights
-from hailong.domain.scoring import Filters
+from hailong.domain.scoring import Filters, Version
+from hailong.domain.telling import Audience
 from hailong.domain.units import LOCAL, Registry
 from hailong.ports import Invalid
 from ops.cli.door import Data, Json, print_json, say, wired
@@ -26,6 +27,7 @@ _FIGURES: Final = (
     "unit", "n", "rate", "95 %", "standardised", "weighted", "n_eff", "shrunken", "ended", "asked", "reached", "answered",
     "fall of 10 points unseen",
 )  # fmt: skip
+_TOLD: Final = ("unit", "n", "rate", "95 %", "ended", "asked", "reached", "answered")
 _FUNNEL: Final = ("unit", "n", "rate", "target", "99.8 % limits", "95 % limits", "place")
 _OFFICE_ONLY: Final = "For the quality office: units with few answers are shown here as well; do not publish."
 _TERMS: Final = {
@@ -102,15 +104,21 @@ def figures(
     where: Where = None,
     of_question: Annotated[str | None, typer.Option("--question", help="another scale, such as ttp-core:Q3")] = None,
     by: By = None,
+    audience: Annotated[str, typer.Option("--for", help="office (exact) | units | public (closed months)")] = "office",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Satisfaction by unit: n, rate with its 95 % interval, the rate at one mix of fields, weighted by coverage, leaning on the parent; and
-    where voices were lost."""
+    where voices were lost. What leaves the office goes out with --for."""
     given = {"from": month_from, "to": month_to, "view": view_of, "unit": unit, "level": level, "field": field, "channel": channel}
     asked = _question(given | {"mode": mode, "class": where, "question": of_question, "by": by})
+    if audience not in get_args(Audience):
+        raise Refusal(f"--for {audience}: there is no such audience. Choose one of {', '.join(get_args(Audience))}.", wrong_use=True)
     with _asking(ctx, data) as (sources, asker):
         version = sources.version()
+        if audience != "office":
+            _tell_others(sources, asked, version, cast(Audience, audience), asker, as_json)
+            return
         document = behind.compared_json(behind.compared(sources, asked, version, asker))
         store = sources.figures
         seen = sights(store.figures(Filters(), version).cells, store.registry(version), store.targets(version), asker.today)
@@ -123,6 +131,32 @@ def figures(
     for name, text in document["definitions"].items():
         say(f"{name}: {text}")
     print_table(_FIGURES, map(_figures_row, document["rows"]), title=f"as of {document['as_of']}")
+
+
+def _tell_others(sources: Sources, asked: Question, version: Version, audience: Audience, asker: Asker, as_json: bool) -> None:
+    try:
+        shown = view(sources.figures, asked, version, audience, asker.today)
+    except Invalid as wrong:
+        raise _refusal(wrong) from wrong
+    document = figures_json(shown)
+    if as_json:
+        print_json(document)
+        return
+    closed = f"Months up to {shown.book.closings[-1].month} are closed" if shown.book.closings else "No month is closed yet"
+    say(f"As told to {shown.audience}: {closed}; {shown.left_out} answers or fewer are in no figure here.")
+    print_table(_TOLD, map(_told_row, document["rows"]), title=f"as of {document['as_of']}")
+
+
+def _told_row(row: Mapping[str, Any]) -> list[str]:
+    rate = "few" if row["suppressed"] else _bound(row) if row["bound"] else f"{100 * row['rate']:.1f} %"
+    span = "" if row["suppressed"] else f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"
+    name = f"{row['name']} ({row['kept']})" if row["kept"] else row["name"]
+    values = (name, row["n"], rate, span, row["ended"], row["asked"], row["reached"], row["answered"])
+    return ["" if value is None else str(value) for value in values]
+
+
+def _bound(row: Mapping[str, Any]) -> str:
+    return f"at least {100 * row['low']:.0f} %" if row["bound"] == "at_least" else f"at most {100 * row['high']:.0f} %"
 
 
 def _figures_row(row: Mapping[str, Any]) -> list[str]:

@@ -207,7 +207,9 @@ def _answer_faults(e: Evidence, thanked: int, tried: int) -> Iterator[str]:
         if (v.thanked or v.kept) and v.code not in e.survey_of:
             yield f"somebody by {v.way}: thanked for {v.score}, and what they came about is unknown to the ledger"
     if tried and thanked < THANKED_SHARE * tried:
-        yield f"{thanked} of {tried} who tried again were thanked: fewer than {THANKED_SHARE:.0%}"
+        away = sum((v.turned_away for v in e.visits.values() if v.posted and not v.thanked), Counter[str]())
+        met = dict(away.most_common(6))
+        yield f"{thanked} of {tried} who tried again were thanked: fewer than {THANKED_SHARE:.0%}; the others met {met}"
     seqs = sorted(row["seq"] for row in e.counted)
     if seqs != list(range(1, len(seqs) + 1)):
         yield f"the counted order has a gap or a double: {len(seqs)} rows, the last is {seqs[-1] if seqs else 0}"

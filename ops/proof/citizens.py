@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,10 @@ import httpx
 
 from ops.proof.population import Person
 
-TRIES: Final = 14
+TRIES: Final = 40
+"""Three minutes and more: on a busy machine a site that dies every few seconds is away for most of one."""
+APART: Final = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+"""Everybody has a connection of their own; a common pool makes one wait for another."""
 _UNDER_WAY: Final = "có thể vẫn đến nơi"
 """What the page says when it cannot promise yet that nothing more arrives: whoever reads it tries again."""
 LINK: Final = re.compile(r"https?://\S+?/([0-9A-Z]{12,26})(?![0-9A-Z/])")
@@ -42,6 +46,8 @@ class Visit:
     given_up: bool = False
     way: str = "link"
     """By which door they come: a Way of the population, or ``sms``."""
+    turned_away: Counter[str] = field(default_factory=Counter)
+    """What came instead of thanks, by try."""
     kept: bool = False
     """An answer of theirs was acknowledged to whoever passed it on (the device's browser, the gateway), thanked for or not."""
 
@@ -68,7 +74,7 @@ class Citizens:
         """Look for new messages until told to stop; then finish what was begun."""
         chance = random.Random(self.seed)  # noqa: S311 (a seed is the point)
         after = 0
-        async with httpx.AsyncClient(timeout=8.0) as client:
+        async with httpx.AsyncClient(timeout=8.0, limits=APART) as client:
             while not stop.is_set():
                 after = await self._look(client, after, chance)
                 await asyncio.sleep(0.3)
@@ -111,8 +117,8 @@ class Citizens:
             try:
                 if await (self._stop(client, visit) if visit.wanted_out else self._answer(client, visit)):
                     return
-            except httpx.HTTPError:
-                pass
+            except httpx.HTTPError as e:
+                visit.turned_away[kind_of(e)] += 1
             await asyncio.sleep(min(0.5 * 1.6**attempt, 5.0))
         visit.given_up = True
 
@@ -152,6 +158,7 @@ async def answer_form(
     visit.posted += 1
     told = await client.post(f"{site}{form.action}", data={"form": form.sealed, "Q0": str(visit.score)})
     if told.status_code != 303:
+        visit.turned_away[f"{told.status_code} {read_form(told.text).page} to an answer"] += 1
         return False
     visit.thank()
     if visit.score <= 3:
@@ -181,6 +188,13 @@ async def opt_out(client: httpx.AsyncClient, site: str, visit: Visit) -> bool:
         visit.opted_out_at = datetime.now(UTC)
         return True
     return False
+
+
+def kind_of(error: httpx.HTTPError) -> str:
+    """What went wrong with a request, without its address: an address has the code in it."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"{error.response.status_code} {read_form(error.response.text).page}".rstrip()
+    return type(error).__name__
 
 
 async def _page(client: httpx.AsyncClient, url: str) -> str:

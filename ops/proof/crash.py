@@ -174,7 +174,8 @@ class Crash:
             "dossiers": len(e.sent), "confirmed": len(e.acknowledged), "refused": len(e.refused), "poison": e.poison,
             "sent_again": self._load.reposted, "reopened": len(self._load.reopened), "messages": len(e.messages),
             "thanked": sum(v.thanked for v in e.visits.values()), "opted_out": sum(v.opted_out_at is not None for v in e.visits.values()),
-            "by_door": by_door(e), "killed_amid": dict(sorted(self._amid.items())),
+            "turned_away": dict(sum((v.turned_away for v in e.visits.values()), Counter[str]()).most_common()), "by_door": by_door(e),
+            "killed_amid": dict(sorted(self._amid.items())),
             "counted": len(e.counted), "killed": dict(sorted(self._killed.items())), "faults": dict(sorted(e.faults.items())),
             "provider_changes": len(e.changes), "seconds": round(seconds, 1),
         }  # fmt: skip

@@ -16,7 +16,7 @@ import httpx
 
 from hailong.ports import Invalid, Retryable
 from ops.doors import OfficeDoors
-from ops.proof.citizens import Visit, answer_form, read_form
+from ops.proof.citizens import Visit, answer_form, kind_of, read_form
 from ops.proof.desks import Desks
 from ops.proof.population import Sent
 
@@ -69,8 +69,10 @@ class WalkIns:
                 try:
                     if await self._enter(client, sent, visit):
                         return
-                except (httpx.HTTPError, Retryable):
-                    pass
+                except httpx.HTTPError as e:
+                    visit.turned_away[kind_of(e)] += 1
+                except Retryable:
+                    visit.turned_away["ledger away"] += 1
                 await asyncio.sleep(min(0.5 * 1.5**attempt, 5.0))
         visit.given_up = True
 

@@ -126,6 +126,9 @@ def test_page_api_and_command_line_say_the_same_figures(town: Town) -> None:
     assert mine["asked"] == mine["answered"] + 1 == len(UNHAPPY)
     assert mine["reached"] == len(UNHAPPY)
     assert row(figures(), "Xã 01")["suppressed"]
+    told = row(town.json("figures", "--for", "units"), "Xã 07")
+    assert {name: told[name] for name in shown} == shown, "what leaves the office is what others see on their page"
+    assert row(town.json("figures", "--for", "public"), "Xã 07")["suppressed"], "no month is closed"
     page = town.http.get(town["dashboard"] + "/", headers={"Accept-Language": "vi"})
     assert page.status_code == 200
     assert "Xã 07" in page.text

@@ -121,6 +121,16 @@ def test_people_turned_away_are_found_but_not_those_whose_dossier_goes_on() -> N
     assert found(e) == set()
 
 
+def test_what_those_met_who_were_not_thanked_is_told() -> None:
+    e = evidence()
+    _lost(e, "link")
+    away = Visit("link", 4, posted=2, turned_away=Counter({"ConnectError": 3, "503 ask to an answer": 1}))
+    e.visits = {**e.visits, "link": away}
+    (told,) = answers(e).examples
+    assert "7 of 8" in told, told
+    assert "{'ConnectError': 3, '503 ask to an answer': 1}" in told
+
+
 @pytest.mark.parametrize("way", list(DOORS))
 def test_a_door_that_nobody_came_by_is_told(way: str) -> None:
     e = evidence()
