@@ -257,10 +257,9 @@ class Wiring:
             if about_data(fact):
                 return {"kind": f"doubt_{state}", **unit, **said, "url": alert_page(self.settings.dashboard_url, fact.alert_id)}
             about = {"detector": fact.kind, "field": fact.field}
-            figures = {"n": fact.n, "satisfied": fact.satisfied, "target": fact.target, "low": fact.low, "high": fact.high}
-            days = {"since": fact.since.isoformat(), "until": fact.until.isoformat()}
+            figures = {"target": fact.target, "low": fact.low, "high": fact.high}
             url = alert_page(self.settings.dashboard_url, fact.alert_id)
-            return {"kind": f"alert_{state}", **unit, **about, **figures, **days, **said, "url": url}
+            return {"kind": f"alert_{state}", **unit, **about, **figures, **said, "url": url}
 
         return words
 

@@ -63,13 +63,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     unit_name: str
     sentence_vi: str
     sentence_en: str
-    n: int
-    satisfied: int
     target: float
     low: float
     high: float
-    since: date
-    until: date
     url: str = ""
     detector: str = "below"
     field: str | None = None
