@@ -139,7 +139,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     defaults = {f.name: f.default for f in fields(Settings)}
     given = {k[len(PREFIX) :].lower(): v for k, v in env.items() if k.startswith(PREFIX)}
-    given = {k: v for k, v in given.items() if k not in OUTSIDE}
+    given = {k: v for k, v in given.items() if k not in OUTSIDE and not k.startswith(TESTS)}
     unknown = sorted(set(given) - set(defaults))
     if unknown:
         raise SettingError(f"{PREFIX}{unknown[0].upper()}: no such setting. `hailong settings` lists them.")
@@ -152,8 +152,10 @@ def named(environ: Mapping[str, str] | None = None) -> frozenset[str]:
     return frozenset(f.name for f in fields(Settings) if env.get(f"{PREFIX}{f.name.upper()}"))
 
 
-OUTSIDE: Final = {"home", "python", "test_clickhouse", "test_postgres"}
-"""HAILONG_ names read by the start script and the tests, not by a process."""
+OUTSIDE: Final = {"home", "python"}
+"""HAILONG_ names read by the start script, not by a process."""
+TESTS: Final = "test_"
+"""So begins what only the tests read."""
 
 
 def environment(settings: Settings) -> dict[str, str]:

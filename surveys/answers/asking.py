@@ -19,7 +19,7 @@ from hailong.ports import Clock, Invalid, Retryable, SlotForAnswer
 from surveys.answers.form_state import DEVICE, THANKS, WHO, FormState, Sealer
 from surveys.answers.keeping import Keeper
 from surveys.answers.pressure import Pressure
-from surveys.answers.showing import AGAIN, KIOSK, KIOSK_SLOW_S, WRONG, Showing, on_device
+from surveys.answers.showing import AGAIN, KIOSK, KIOSK_SLOW_S, Showing, on_device
 from surveys.answers.submitting import Submitting, emptied, remembered
 from surveys.guessing import Guard
 from surveys.records import Records
@@ -31,7 +31,9 @@ FIELD: Final = "form"
 """The form field of the sealed state."""
 FINISH: Final = "finish"
 TURN: Final = "turn"
-"""The form field of the language a page is to be shown in again, with what was typed; nothing is kept."""
+"""The form field of the language a page is to be shown in again, with what was picked and typed; nothing is kept."""
+WRONG: Final = "wrong"
+"""The form field of what the shown page was told is wrong."""
 AT: Final = "at"
 """The form field of the moment an answer was given on a phone without signal."""
 TRAP: Final = "website"
@@ -39,7 +41,7 @@ TRAP: Final = "website"
 NOT_ME: Final = "not_me"
 FORGET: Final = "forget"
 """The form field of the questions whose own words are to be deleted."""
-_OURS: Final = (FINISH, AT, TRAP, NOT_ME, TURN)
+_OURS: Final = (FINISH, AT, TRAP, NOT_ME, TURN, WRONG)
 _MAX_FIELDS: Final = 60
 _AGO: Final = re.compile(r"[0-9]{1,7}")
 LEFT_BEHIND: Final = 3 * timedelta(seconds=KIOSK_SLOW_S)
@@ -192,13 +194,14 @@ class Asking:
             return self._gone(state, self._spoken(request, state))
         if self._finished(state, slot):
             return self._back_after_thanks(code, msgspec.structs.replace(state, language=self._spoken(request, state)))
-        fault = _told_wrong(request, state, page)
+        unsent = self._showing.unsent(request, state)
+        fault = _told_wrong(unsent.wrong, page) if unsent else None
         if not fault and (state.mode == DEVICE or self._older(state, HANDED_ON)):  # what is not shown is not taken back by leaving it empty
             mine = {q.id for q in page.questions}
             state = msgspec.structs.replace(state, seen={q: a for q, a in state.seen.items() if q not in mine})
         act = state.act if fault else self._new_nonce()  # what was not taken is still to be sent: the same act
         state = msgspec.structs.replace(state, language=self._spoken(request, state), act=act)
-        return self._form(code, state, page, picked=self._seen(state, page), fault=fault)
+        return self._form(code, state, page, picked=unsent.picked if unsent else self._seen(state, page), fault=fault)
 
     def _left_behind(self, state: FormState) -> bool:
         """Whether a survey device shows a page that was somebody else's by now."""
@@ -299,12 +302,17 @@ class Asking:
         if await self._erased(state):
             return self._gone(state, state.language)
         if ours[TURN] in self._showing.pages.words:
-            turned, checked = msgspec.structs.replace(state, language=ours[TURN]), validate(page, form)
-            return self._form(code, turned, page, picked=form, fault=checked if isinstance(checked, Invalid) else None)
+            return self._turn(code, msgspec.structs.replace(state, language=ours[TURN]), page, form, ours[WRONG])
         given = validate(page, form) if not ours[TRAP] else Invalid("unexpected_field", None, "The trap was filled in.")
         if isinstance(given, Invalid):
             return self._form(code, state, page, picked=form, fault=given, status=422)
         return await self._take(request, code, state, page, emptied(state, page, given, forget), form, ours)
+
+    def _turn(self, code: str, state: FormState, page: Page, form: Mapping[str, list[str]], wrong: str) -> Response:
+        """The page in another language, as it was filled in. Own words are shown at once: they are in no address."""
+        if any("".join(form.get(q.id, ())) for q in page.questions if q.kind == "text"):
+            return self._form(code, state, page, picked=form, fault=_told_wrong(wrong, page))
+        return self._showing.turn(code, state, page, form, wrong)
 
     async def _take(
         self,
@@ -396,12 +404,9 @@ class Asking:
         return self._showing.unreadable(code, lang, device=on_device(request))
 
 
-def _told_wrong(request: Request, state: FormState, page: Page) -> Invalid | None:
+def _told_wrong(reason: str, page: Page) -> Invalid | None:
     """What a form was told is wrong, when it is turned into another language."""
-    reason = request.query_params.get(WRONG, "")
-    if state.mode == "kiosk" or reason not in WRONGS:
-        return None
-    return Invalid(reason, None if reason == NOT_SAVED else page.questions[0].id)
+    return Invalid(reason, None if reason == NOT_SAVED else page.questions[0].id) if reason in WRONGS else None
 
 
 def _values(answer: object) -> list[str]:

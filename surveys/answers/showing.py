@@ -18,7 +18,7 @@ from hailong.domain.doors import SLIP_HELD, place_of
 from hailong.domain.questionnaire import NOT_APPLICABLE, Page, Question, Questionnaire, Words
 from hailong.ports import Clock, Invalid
 from surveys import serving, speaking
-from surveys.answers.form_state import DEVICE, MAX_SEALED, FormState, Sealer, Shown
+from surveys.answers.form_state import DEVICE, FormState, Sealer, Shown
 from surveys.answers.telling import FIELD, Already, Message, hotline, told
 from surveys.answers.telling import PAGE as TOLD
 from surveys.wording import CONTACT_DAYS, TEXTS, Office, page_words
@@ -29,8 +29,6 @@ FOLDER: Final = Path(__file__).parent.parent / "pages"
 AGAIN: Final = "again"
 """In the address of a form for whoever wants to answer again."""
 KIOSK: Final = "/kiosk"
-WRONG: Final = "wrong"
-"""In the address of a form: what was wrong with what was sent."""
 KIOSK_IDLE_S: Final = 20
 KIOSK_SLOW_S: Final = 60
 """Seconds untouched after which a survey device shows its first screen again; the latter without scripts."""
@@ -38,6 +36,16 @@ Picked = Mapping[str, Sequence[str]]
 """Question id → what is ticked in its form."""
 Turned = Sequence[tuple[str, str, str]]
 """As ``web.pages.Pages.turned``."""
+
+
+class Unsent(msgspec.Struct, frozen=True):
+    """What a page of a form was filled in with when it was turned into another language, without own words; ``wrong``: what it was told is
+    wrong."""
+
+    nonce: str
+    page: int
+    picked: dict[str, list[str]]
+    wrong: str = ""
 
 
 class Showing:
@@ -126,21 +134,21 @@ class Showing:
             left=left,
             place=place,
             back=f"/{code}/next?f={back}" if back else "",
-            turned=self._turned_form(code, state, page, sealed, picked, fault),
-            typed=any(q.kind == "text" and "".join((picked or {}).get(q.id, ())) for q in page.questions),
+            turned=self.pages.turned(f"/{code}/next?{state.mark}f={sealed}&"),
         )
 
-    def _turned_form(
-        self, code: str, state: FormState, page: Page, sealed: str, picked: Picked | None, fault: Invalid | None
-    ) -> list[tuple[str, str, str]]:  # fmt: skip
-        """With ``fault``, what is wrong and what was picked go along; not on a survey device, nor what is too long for an address."""
-        address = f"/{code}/next?{state.mark}f="
-        if fault is None or state.mode == "kiosk":
-            return self.pages.turned(f"{address}{sealed}&")
-        # Own words are in no address: there the languages are buttons of the form.
-        ours = {q.id: list((picked or {})[q.id]) for q in page.questions if q.id in (picked or {}) and q.kind != "text"}
-        kept = self._sealer.seal(msgspec.structs.replace(state, seen={**state.seen, **ours}))
-        return self.pages.turned(f"{address}{kept if len(kept) <= MAX_SEALED else sealed}&{WRONG}={fault.reason}&")
+    def turn(self, code: str, state: FormState, page: Page, picked: Picked, wrong: str) -> Response:
+        """To the page in the state's language, with what was picked; own words are in no address."""
+        known = {q.id: {*q.options, NOT_APPLICABLE, "yes"} for q in page.questions if q.kind != "text"}
+        kept = {q: [value for value in picked.get(q, ()) if value in values] for q, values in known.items()}
+        unsent = self._sealer.seal_shown(Unsent(state.nonce, page.number, kept, wrong), self._clock.now())
+        address = f"/{code}/next?{state.mark}f={self._sealer.seal(state)}&{FIELD}={unsent}&lang={state.language}"
+        return RedirectResponse(address, 303)
+
+    def unsent(self, request: Request, state: FormState) -> Unsent | None:
+        """What this page of this form was filled in with when it was turned into this language."""
+        unsent = self.recalled(request, Unsent) if state.mode != "kiosk" else None
+        return unsent if unsent is not None and (unsent.nonce, unsent.page) == (state.nonce, state.page) else None
 
     def thanks(self, code: str, state: FormState, lang: str, sealed: str, more: tuple[str, int] | None) -> Response:
         """Thanks for an answer just kept, and its receipt, for whoever gave the first answer with this very form, and nobody else: an
@@ -343,10 +351,10 @@ def _words(question: Question, state: FormState) -> str:
 
 def _problem(fault: Invalid, words: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     if fault.reason == "not_saved":
-        return {"title": words["away"]["not_saved_title"], "text": words["away"]["not_saved"], "at": ""}
+        return {"reason": fault.reason, "title": words["away"]["not_saved_title"], "text": words["away"]["not_saved"], "at": ""}
     first = next((q for q in questions if q["error"]), None)
     at = "" if first is None else "-".join([first["id"], *(o["id"] for o in first["options"][:1])])
-    return {"title": words["error_title"], "text": words["errors"][fault.reason], "at": at}
+    return {"reason": fault.reason, "title": words["error_title"], "text": words["errors"][fault.reason], "at": at}
 
 
 _WRITTEN: Final = {"given": {}, "words": ""}

@@ -72,7 +72,7 @@
   const say = name => {
     for (const line of document.querySelectorAll("[data-say]")) line.hidden = !line.dataset.say.split(" ").includes(name);
     for (const one of box) one.hidden = !name;
-    if (form) for (const button of form.querySelectorAll("button")) button.disabled = name === "kept" && waiting;
+    if (form) for (const button of document.querySelectorAll("#ask button,[form]")) button.disabled = name === "kept" && waiting;
   };
   const tell = async sent => {
     const kept = await all(), refused = kept.filter(one => !one.fields);

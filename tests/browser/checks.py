@@ -225,6 +225,7 @@ def spaced(page: Page) -> None:
 # --- targets
 
 CONTROL: Final = 56
+LINK: Final = 44
 """Pixels that a citizen's controls are high."""
 _SMALL: Final = """([least, which]) => {
   const found = [];
@@ -278,7 +279,8 @@ def look(citizen: Citizen, name: str, *, pictures: Sequence[str] = ()) -> list[S
     label = f"{name}-{citizen.lang}"
     citizen.sized(PHONE)
     axe(page, sunny=SUNNY)
-    assert not (small := small_targets(page, CONTROL, "button,input:not([type=hidden]),select,textarea")), "\n".join(small)
+    assert not (small := small_targets(page, CONTROL, "button:not(.turn),input:not([type=hidden]),select,textarea")), "\n".join(small)
+    assert not (small := small_targets(page, LINK, ".turn")), "\n".join(small)
     if citizen.shots is not None:
         (citizen.shots / f"{label}.txt").write_text(tree(page), "utf-8")
     citizen.shot(f"{label}-phone")

@@ -270,12 +270,14 @@ def test_the_other_language_on_the_way_keeps_one_form(visit: Visit, site: Office
     slip = site.slip()
     citizen = visit(lang="vi")
     reach(citizen, words, asked, slip.code)
-    citizen.follow("English")
+    citizen.choose(SCALE["vi"][1])
+    citizen.press("English")
     citizen.at(asked["en"]["Q0"]["text"])
-    citizen.choose(SCALE["en"][1])
-    citizen.press(words["en"]["send"])
+    assert citizen.chosen(SCALE["en"][1]), "what was chosen goes along"
+    citizen.page.keyboard.press("Tab")
+    citizen.option(SCALE["en"][1]).press("Enter")  # sends, and turns into no other language
     citizen.at(asked["en"]["Q7"]["text"])
-    citizen.follow("Tiếng Việt")
+    citizen.press("Tiếng Việt")
     citizen.at(asked["vi"]["Q7"]["text"])
     assert [(fact.answers, fact.language) for fact in site.answers(slip)] == [({"Q0": 2}, "en")]
 

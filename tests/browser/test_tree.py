@@ -180,6 +180,9 @@ _ADDRESS: Final = re.compile(r"\n *- /url: .*")
 _LABEL: Final = re.compile(r'(- (?:radio|checkbox) "([^"]+)")\n *- text: \2(?=\n)')
 """A choice and its label have the same words; they are said once."""
 
+_LANGUAGE: Final = re.compile(r'- button ("(?:English|Tiếng Việt)")')
+"""A button of the form where what is filled in goes along, else a link."""
+
 
 def heard(citizen: Citizen) -> tuple[str, str]:
     """(around the page, in its main part), without addresses."""
@@ -208,4 +211,5 @@ def test_what_is_heard_on_the_way_to_an_answer(
     citizen.press(said["finish"])
     pages["thanks"] = heard(citizen)
     assert {name: main for name, (_, main) in pages.items()} == {name: text for name, text in SAID[lang].items() if name != "around"}
-    assert {around for around, _ in pages.values()} == {SAID[lang]["around"]}
+    assert {_LANGUAGE.sub(r"- link \1", around) for around, _ in pages.values()} == {SAID[lang]["around"]}
+    assert [name for name, (around, _) in pages.items() if _LANGUAGE.search(around)] == ["Q0", "Q7", "Q8"]

@@ -54,7 +54,11 @@ def test_endings_come_in_and_each_person_gets_one_message(town: Town) -> None:
     ten = wanted[0] | {"finished_at": "2026-03-01T17:00:00+07:00", "status_code": 9}
     assert [i["duplicate"] for i in town.post(wanted[0], ten).json()["items"]] == [True, False]
 
-    until(lambda: len(town.messages()) >= len(wanted))
+    def asked() -> list[dict[str, Any]]:
+        """Where the machine is slow, the daily mail is out already."""
+        return [m for m in town.messages() if m["to"] != OFFICE]
+
+    until(lambda: len(asked()) >= len(wanted))
     found = until(lambda: (o := town.outcomes())["asked"] == len(wanted) and o)
     assert found == {
         "valid": len(wanted) + len(others),
@@ -62,7 +66,7 @@ def test_endings_come_in_and_each_person_gets_one_message(town: Town) -> None:
         "waiting": 1,  # the second ending of a number that was asked a moment ago rests until the cap is over
         "not_asked": {"no_contact": 1, "sensitive_procedure": 1, "test": 1, "too_old": 1},
     }
-    sent = town.messages()
+    sent = asked()
     assert sorted(m["to"] for m in sent) == sorted([*UNHAPPY, MAIL])
     assert {m["channel"] for m in sent if m["to"] in UNHAPPY} == {"sms"}
     assert all(m["segments"] == 1 for m in sent if m["channel"] == "sms")

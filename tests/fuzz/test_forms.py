@@ -1,5 +1,5 @@
 """Whatever is sent to any address of the citizen's site and to the intake: no fault of ours, no trace in an answer, and nothing is recorded
-that the questionnaire would not take. ``HAILONG_FUZZ``: how many examples each property tries (bin/test --long asks for many).
+that the questionnaire would not take. ``HAILONG_TEST_FUZZ``: how many examples each property tries (bin/test --long asks for many).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from surveys.wording import library
 from tests.intake.room import NOW, KeptLog, item, open_room
 from tests.survey.twins import CODE, OLD, UNKNOWN, USED, HandClock, MemoryLedger, MemoryLog, next_of, parts, sealed_in, slot
 
-EXAMPLES = int(os.environ.get("HAILONG_FUZZ", "120"))
+EXAMPLES = int(os.environ.get("HAILONG_TEST_FUZZ", "120"))
 TRACE = re.compile(r"Traceback|File \"|line \d+, in |sqlite|sqlalchemy|jinja2|\.py\b", re.IGNORECASE)
 FUZZED = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
 KEY = "one-stop-secret"

@@ -146,6 +146,12 @@ def test_a_stack_on_one_machine_has_another_provider_in_reserve(tmp_path: Path, 
     assert Ways(settings, lambda *_: "").by_channel["sms"] == way
 
 
+def test_a_name_that_does_not_exist_is_refused_and_what_only_the_tests_read_is_passed_over() -> None:
+    assert load({"HAILONG_TEST_SHOTS": "shots", "HAILONG_HOME": "/srv"}) == load({})
+    with pytest.raises(SettingError, match="HAILONG_SHOTS: no such setting"):
+        load({"HAILONG_SHOTS": "shots"})
+
+
 # --- a stack on one machine
 
 

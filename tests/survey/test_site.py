@@ -188,9 +188,7 @@ async def test_another_choice_or_another_form_is_another_fact(site: Installation
 
 async def test_the_language_can_be_changed_half_way(site: Installation) -> None:
     why = await onward(site, await site.send(await site.ask(CODE, VI), CODE, Q0="1"))
-    turned = re.search(r'href="(/[^"]+/next\?[^"]+lang=en)"', why.text)
-    assert turned
-    english = await site.get(turned[1].replace("&amp;", "&"))
+    english = await onward(site, await site.send(why, CODE, turn="en"))
     assert "What went wrong?" in english.text
     await site.send(english, CODE, Q7="slow")
     assert [f.language for f in site.log.answers()] == ["vi", "en"]
@@ -258,7 +256,7 @@ async def test_a_used_link_says_that_an_answer_stands_and_what_another_one_does(
 
 async def test_who_answers_again_is_told_so_at_every_step_and_without_the_ledger(site: Installation) -> None:
     form = await site.get(f"/{USED}?again=1&lang=en")
-    assert re.search(rf'href="/{USED}/next\?f=[^"]+&amp;lang=vi"', form.text), "another language is the same form"
+    form = await onward(site, await site.send(form, USED, turn="en"))  # another language is the same form
     site.ledger.away = True
     looked_up = site.ledger.looked_up
     empty = await site.send(form, USED)
@@ -712,9 +710,9 @@ async def test_a_page_that_was_not_saved_and_is_sent_again_is_the_same_act(site:
         answer = await site.send(page, CODE, Q0="2")
     assert answer.status_code == 503
     site.log.away = False
-    turned = re.search(r'href="(/[^"]+/next\?[^"]+lang=en)"', answer.text)
-    assert turned
-    for form in (page, answer, await site.get(turned[1].replace("&amp;", "&"))):
+    turned = await onward(site, await site.send(answer, CODE, Q0="2", turn="en", wrong="not_saved"))
+    assert "Your answer could not be saved" in turned.text
+    for form in (page, answer, turned):
         await site.send(form, CODE, Q0="2")
     assert len({f.event_id for f in site.log.answers() if f.language == "vi"}) == 1
     assert len({f.event_id for f in site.log.answers()}) == 1, "in another language too"

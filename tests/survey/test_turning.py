@@ -141,9 +141,7 @@ async def test_whose_phone_it_is_not(site: Site) -> None:
 
 
 async def test_the_receipt_and_the_two_steps_to_erase(site: Site) -> None:
-    form = await site.http.get(f"/{CODE}{VI}")
-    form = await site.http.get(html.unescape(re.findall(r'rel="next" href="([^"]+)"', form.text)[0]))
-    sent = await site.http.post(f"/{CODE}", data={"form": sealed_in(form), "Q0": "5", "finish": "1"})
+    sent = await site.http.post(f"/{CODE}", data={"form": sealed_in(await question(site)), "Q0": "5", "finish": "1"})
     thanks = await site.http.get(sent.headers["location"])
     (receipt,) = re.findall(r'<b class="code">([^<]+)<', thanks.text)
     assert receipt in (await turned(site, thanks, "Your answer has been saved.")).text
@@ -157,16 +155,72 @@ async def test_the_receipt_and_the_two_steps_to_erase(site: Site) -> None:
         assert receipt in (await turned(site, answer, said)).text
 
 
+async def filled_in(site: Site, page: httpx.Response, **fields: object) -> httpx.Response:
+    """A form with these fields pressed to be in English, and where that leads."""
+    (reason,) = re.findall(r'name="wrong" value="([^"]+)"', page.text) or [""]
+    data = {"form": sealed_in(page), "at": "600", "wrong": reason, "turn": "en", **fields}
+    before = site.done()
+    answer = await site.http.post(f"/{CODE}", data=data)
+    if answer.status_code == 303:
+        answer = await site.http.get(answer.headers["location"])
+    assert '<html lang="en"' in answer.text
+    assert site.done() == before
+    return answer
+
+
+async def question(site: Site) -> httpx.Response:
+    who = await site.http.get(f"/{CODE}{VI}")
+    return await site.http.get(html.unescape(re.findall(r'rel="next" href="([^"]+)"', who.text)[0]))
+
+
 async def test_what_was_wrong_with_an_answer_and_what_was_chosen(site: Site) -> None:
-    form = await site.http.get(f"/{CODE}{VI}")
-    form = await site.http.get(html.unescape(re.findall(r'rel="next" href="([^"]+)"', form.text)[0]))
-    await turned(site, await site.http.post(f"/{CODE}", data={"form": sealed_in(form)}), "Please choose one answer.")
+    form = await question(site)
+    none = await site.http.post(f"/{CODE}", data={"form": sealed_in(form)})
+    assert "Please choose one answer." in (await filled_in(site, none)).text
     two = await site.http.post(f"/{CODE}", data={"form": sealed_in(form), "Q0": ["2", "4"]})
-    other = await turned(site, two, "This question takes one answer only.")
+    other = await filled_in(site, two, Q0=["2", "4"])
+    assert "This question takes one answer only." in other.text
     assert re.findall(r'value="(\d)" checked', other.text) == ["2", "4"]
     sent = await site.http.post(f"/{CODE}", data={"form": sealed_in(other), "Q0": "4", "finish": "1"})
     assert sent.status_code == 303
     assert [fact.answers for fact in site.log.answers()] == [{"Q0": 4}]
+
+
+async def test_what_is_chosen_and_not_sent_yet_goes_along_and_nothing_is_told_to_be_wrong(site: Site) -> None:
+    form = await question(site)
+    other = await filled_in(site, form, Q0="2")
+    assert re.findall(r'value="(\d)" checked', other.text) == ["2"]
+    assert "class=\"problem\"" not in other.text
+    assert "class=\"problem\"" not in (await filled_in(site, form)).text
+    strange = await filled_in(site, form, Q0=["x" * 9000, "3"])
+    assert re.findall(r'value="([^"]+)" checked', strange.text) == ["3"], "only what the page asks for stands in the address"
+
+
+async def test_what_was_unticked_stays_unticked(site: Site) -> None:
+    """It is told as taken back once the form is sent, not before."""
+    bad = await site.http.post(f"/{CODE}", data={"form": sealed_in(await question(site)), "Q0": "1"})
+    reasons = await site.http.get(bad.headers["location"])
+    asked = re.search(r'type="checkbox" id="[^"]+" name="(\w+)" value="(\w+)"', reasons.text)
+    assert asked
+    ticked = await site.http.post(f"/{CODE}", data={"form": sealed_in(reasons), asked[1]: asked[2]})
+    back = re.search(r'class="back"><a href="([^"]+)"', (await site.http.get(ticked.headers["location"])).text)
+    assert back
+    again = await site.http.get(html.unescape(back[1]))
+    assert re.findall(r'value="(\w+)" checked', again.text) == [asked[2]]
+    other = await filled_in(site, again)
+    assert '" checked' not in other.text
+    assert (await site.http.post(f"/{CODE}", data={"form": sealed_in(other)})).status_code == 303
+    assert [fact.answers for fact in site.log.answers()] == [{"Q0": 1}, {asked[1]: [asked[2]]}, {asked[1]: []}]
+
+
+async def test_what_was_filled_in_shows_on_its_own_page_and_form_only(site: Site) -> None:
+    form = await question(site)
+    turned = await site.http.post(f"/{CODE}", data={"form": sealed_in(form), "turn": "en", "Q0": "2"})
+    (unsent,) = re.findall(r"&m=([^&]+)", turned.headers["location"])
+    (another,) = re.findall(r'rel="next" href="([^"]+)"', (await site.http.get(f"/{CODE}{VI}")).text)
+    assert '" checked' not in (await site.http.get(html.unescape(another) + f"&m={unsent}")).text
+    site.clock.at = NOW + SHOWN_FOR
+    assert '" checked' not in (await site.http.get(turned.headers["location"])).text
 
 
 # --- pages with an address
