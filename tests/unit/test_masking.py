@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import unicodedata
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from hailong.domain.masking import LIMIT, MARKS, Masked, masked
 from hailong.ports import Invalid
 
+UNITS: Final = Path(__file__).parents[2] / "examples" / "units" / "hoa-binh.csv"
 PHONE, PAPER, NUMBER, MAIL, LINK, DOSSIER, NAME = (
     MARKS[kind] for kind in ("phone", "identity", "number", "email", "link", "dossier", "name")
 )
@@ -168,6 +172,72 @@ STAYS: Final = [
     "[tên] đã nói rồi",
     "",
 ]
+
+OFFICERS: Final = [
+    "cán bộ xã Bùi Văn Nam",
+    "công an xã Hà Văn Tú",
+    "tư pháp xã Đinh Thị Hoa",
+    "địa chính xã Quách Văn Tám",
+    "chủ tịch xã Bùi Văn Nam",
+    "trưởng xóm Bùi Văn Ỉn",
+    "trưởng thôn Nguyễn Thị Lan",
+    "Chủ tịch Khánh",
+    "giám đốc Hùng",
+    "trưởng thôn Sơn",
+    "bí thư Hà",
+    "phó chủ tịch xã Đinh Công Sứ",
+    "phó trưởng phòng Nam",
+    "trưởng công an xã Dũng",
+    "chu tich xa Bui Van Nam",
+    "truong thon Son",
+    "cong an xa Dinh Cong Su",
+    "Chủ tịch UBND xã Bùi Quang Huy",
+    "cán bộ một cửa xã Lan",
+    "kế toán Xuân",
+    "văn thư xã Quách Thị Én",
+]
+"""An office and, after it, the name of who holds it."""
+PLACES: Final = [
+    "trưởng thôn Tân Lập",
+    "công an xã Mường Bi",
+    "trưởng xóm Bưng",
+    "xóm Nguyễn Văn Trỗi",
+    "đường Lê Văn Tám",
+    "công an Hà Nội",
+    "trưởng bản Lác",
+    "giám đốc Sở Xây dựng",
+    "Chủ tịch UBND xã không ký",
+    "trưởng phòng Tư pháp",
+    "bí thư Đảng ủy",
+    "cán bộ Hướng dẫn tận tình",
+    "giám đốc Trung tâm Phục vụ hành chính công",
+    "tư pháp Lương Sơn",
+    "một cửa Mai Hạ",
+    "UBND xa Van Son",
+    "chủ tịch nước",
+    "bảo vệ Tổ quốc",
+]
+OF_PLACES: Final = ("chủ tịch xã", "công an xã", "UBND xã", "cán bộ xã", "chủ tịch UBND xã", "tư pháp xã", "trưởng thôn", "một cửa xã")
+
+
+@pytest.mark.parametrize("text", OFFICERS)
+def test_who_holds_an_office_is_masked_by_family_name_or_given(text: str) -> None:
+    assert masked(f"{text} rất hách dịch").text.endswith(f"{NAME} rất hách dịch")
+    assert masked(text).found == {"name": 1}
+
+
+@pytest.mark.parametrize("text", PLACES)
+def test_a_place_behind_an_office_stays(text: str) -> None:
+    assert masked(text).text == text
+
+
+def test_every_commune_of_the_province_stays_behind_every_office() -> None:
+    with UNITS.open(encoding="utf-8-sig", newline="") as file:
+        named = [row["name"] for row in csv.DictReader(file) if row["level"] == "commune"]
+    communes = [re.sub(r"^(?:xã|phường|thị trấn) ", "", name, flags=re.IGNORECASE) for name in named]
+    assert len(communes) > 150
+    said = [f"{office} {commune}{end}" for commune in communes for office in OF_PLACES for end in ("", " làm tốt")]
+    assert [text for text in said if masked(text).text != text] == []
 
 
 @pytest.mark.parametrize(("text", "kept"), GOES)
