@@ -89,7 +89,7 @@ def test_the_script_is_in_the_language_of_the_person(caller: Browser) -> None:
     """The page is English, the person is Vietnamese."""
     page = unescape(caller.page.text)
     assert "Tôi gọi từ Trung tâm." in page
-    assert "người đã đến Xã 01 ngày 24/3/2026" in page
+    assert "người vừa làm thủ tục tại Xã 01, kết thúc ngày 24/3/2026" in page
     assert '<blockquote class="script" lang="vi">' in page
 
 
