@@ -279,7 +279,8 @@ class _People:
         mine = self._of(slot)
         since = now - timedelta(days=cap_days)
         asked = any(c.asked_at is not None and c.asked_by != slot.survey_id and c.asked_at > since for c in mine)
-        if asked or (cap_days > 0 and not taken.isdisjoint(keys_of(slot))):
+        # Without a cap nothing is asked too soon, not even what another worker began after this one's "now".
+        if cap_days > 0 and (asked or not taken.isdisjoint(keys_of(slot))):
             return "recently_asked"
         return self._unreachable(slot, contact, channel)
 

@@ -185,6 +185,17 @@ def test_a_number_asked_within_the_cap_is_not_asked_again_at_the_moment_of_sendi
     assert outcomes(ledger)["not_asked"] == {"recently_asked": 1}
 
 
+def test_without_a_cap_somebody_may_be_asked_about_two_dossiers_at_once_whichever_worker_was_first(emptied: str) -> None:
+    ledger = open_ledger(emptied, tools(cap_days=lambda _at: 0), "test")
+    take(ledger, act("d1", "+84900000001"), act("d2", "+84900000001"))
+    decide(ledger, "d1", "d2")
+    one = claim(ledger, NOON + timedelta(seconds=1), limit=1)
+    settle(ledger, "handed_over", *one, now=NOON + timedelta(seconds=1))
+    assert len(claim(ledger, NOON)) == 1, "the other worker's moment is the earlier one"
+    assert outcomes(ledger)["not_asked"] == {}
+    ledger.close()
+
+
 def test_a_decision_sees_what_is_planned_for_the_same_number(ledger: Ledger) -> None:
     take(ledger, act("d1", "+84900000001"), act("d2", "+84900000001"))
     decide(ledger, "d1", ask_at=NOON + timedelta(hours=3))
