@@ -271,10 +271,11 @@ def _turned_away(e: Evidence) -> Iterator[str]:
     """A reopened dossier's code leads nowhere, rightly; a message may lose its way once in a while, the rest is harm."""
     reopened = {key_of(code) for code in e.reopened}
     came = Counter(v.way for v in e.visits.values() if v.way != "link")
-    away = Counter(v.way for v in e.visits.values() if v.given_up and not v.thanked and v.code not in reopened and v.way != "link")
-    for way, n in away.items():
+    away = [v for v in e.visits.values() if v.given_up and not v.thanked and v.code not in reopened and v.way != "link"]
+    for way, n in Counter(v.way for v in away).items():
         if n > 1 + TURNED_AWAY_SHARE * came[way]:
-            yield f"{n} of {came[way]} who came by {way} got no thanks, however often they tried"
+            met = dict(sum((v.turned_away for v in away if v.way == way), Counter[str]()).most_common())
+            yield f"{n} of {came[way]} who came by {way} got no thanks, however often they tried: {met}"
 
 
 # --- 6

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -65,7 +66,9 @@ class Desks:
 
     async def _stand_before(self, browser: httpx.AsyncClient, sent: Sent, visit: Visit) -> bool:
         by, typed = next((by, sent.item[name]) for by, name in (("slip", "slip_code"), ("ticket", "ticket_no")) if name in sent.item)
-        if read_form((await _get(browser, "/kiosk")).text).page != "kiosk-start":
+        first = read_form((await _get(browser, "/kiosk")).text).page
+        if first != "kiosk-start":
+            visit.turned_away[first or "no page"] += 1
             return False
         field_ = read_form((await _get(browser, f"/kiosk?by={by}&lang=vi")).text)
         told = await browser.post(field_.action, data={by: typed})
@@ -74,6 +77,8 @@ class Desks:
             shown = read_form((await _get(browser, where)).text).page if where else ""
             if shown == "kiosk-answered" and visit.posted:
                 visit.thank()  # an earlier try got through although its answer was lost on the way
+            elif shown != "kiosk-answered":
+                visit.turned_away[_said(where) or f"kiosk {told.status_code}"] += 1
             return shown == "kiosk-answered"
         return await self._answer(browser, where, visit)
 
@@ -90,9 +95,16 @@ class Desks:
             answers = {"Q0": str(visit.score)} if n == 0 else {"Q7": "trips"}
             told = await browser.post(form.action, data={"form": form.sealed, **answers})
             if told.status_code != 303:
+                visit.turned_away[f"kiosk answer {told.status_code}"] += 1
                 return False
             visit.kept, visit.gave_reasons, where = True, n > 0, told.headers["location"]
         return False
+
+
+def _said(where: str) -> str:
+    """What the first screen is to say, and behind which field."""
+    asked = parse_qs(urlsplit(where).query)
+    return "kiosk " + " ".join(asked[name][0] for name in ("by", "said") if name in asked) if "said" in asked else ""
 
 
 async def _get(browser: httpx.AsyncClient, address: str) -> httpx.Response:

@@ -10,17 +10,15 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
 from hailong.ports import Invalid, Retryable
 from ops.doors import OfficeDoors
-from ops.proof.citizens import Visit, answer_form, kind_of, read_form
+from ops.proof.citizens import TRIES, Visit, answer_form, kind_of, read_form
 from ops.proof.desks import Desks
 from ops.proof.population import Sent
-
-TRIES: Final = 20
 
 
 def key_of(dossier_code: str) -> str:
