@@ -18,16 +18,19 @@ from dashboard.access import Who
 from dashboard.gate import Gate, who_of
 from dashboard.talking import Talking
 from hailong.domain.access import Role
-from hailong.domain.calls import AGREED, DISPOSITIONS, LEFT, Disposition, Entry
+from hailong.domain.calls import AGREED, DISPOSITIONS, LEFT, Disposition, Entry, Late
 from hailong.domain.scoring import wilson
 from hailong.domain.units import LOCAL
 from hailong.ports import Invalid
 
 CALLERS: Final[frozenset[Role]] = frozenset({"caller"})
 LOOKERS: Final[frozenset[Role]] = frozenset({"caller", "quality_officer", "administrator"})
+_DONE: Final = ("again", "ended", "none", "noted")
 _LISTED: Final = 20
 _TOLD: Final = timedelta(days=30)
 """So far back the page tells what became of those drawn."""
+_Ended = tuple[Entry | None, datetime | None, Late | None]
+"""The entry, when it was the caller's; the next try; else what was taken all the same."""
 _KNOWN: Final[dict[str, Disposition]] = {one: one for one in DISPOSITIONS}
 
 
@@ -48,9 +51,9 @@ class CallPages:
     async def show(self, request: Request) -> Response:
         """``GET /calls``: the caller's entry, or the list."""
         who = who_of(request)
-        entry = await self._gate.ask(self._own, who) if who.role in CALLERS else None
+        entry, noted = await self._gate.ask(self._arrive, who) if who.role in CALLERS else (None, False)
         done = request.query_params.get("done", "")
-        return await self._page(request, entry=entry, done=done if done in ("again", "ended", "none") else "")
+        return await self._page(request, entry=entry, done="noted" if noted else done if done in _DONE else "")
 
     async def take(self, request: Request) -> Response:
         """``POST /calls/take``: the next entry."""
@@ -102,13 +105,13 @@ class CallPages:
             later = _local(sent.get("later", ""))
             if said is None:
                 raise Invalid("unknown", "disposition")
-            entry, following = await self._gate.ask(self._end, who, sent.get("entry", ""), said, later, sent.get("opt_out") == "1")
+            entry, following, late = await self._gate.ask(self._end, who, sent.get("entry", ""), said, later, sent.get("opt_out") == "1")
         except Invalid as wrong:
             entry = await self._gate.ask(self._own, who)
             return await self._page(request, 422, entry=entry, wrong=wrong.reason, typed=sent)
-        if entry is None:
-            return await self._page(request, 409, wrong="gone")
-        return self._gate.to("/calls", request, done="again" if following is not None else "ended")
+        if entry is None and late != "noted":
+            return await self._page(request, 409, wrong=late or "gone")
+        return self._gate.to("/calls", request, done=late or ("ended" if following is None else "again"))
 
     # --- the ledger
 
@@ -121,17 +124,26 @@ class CallPages:
         found: Entry | None = self._do(who, lambda tx, now, real, barred: tx.own_call(who.login, now, real, barred))
         return found
 
-    def _end(
-        self, who: Who, ref: str, said: Disposition, later: datetime | None, opt_out: bool
-    ) -> tuple[Entry | None, datetime | None]:  # fmt: skip
-        def work(tx: Any, now: datetime, real: datetime, barred: frozenset[str]) -> tuple[Entry | None, datetime | None]:
+    def _arrive(self, who: Who) -> tuple[Entry | None, bool]:
+        """The caller's entry; and, once, whether it has just left the list with the interview they made."""
+
+        def work(tx: Any, now: datetime, real: datetime, barred: frozenset[str]) -> tuple[Entry | None, bool]:
+            held = tx.held_call(who.login)
+            entry = tx.own_call(who.login, now, real, barred)
+            return entry, entry is None and held is not None and tx.end_late(who.login, held, "answered", now) == "noted"
+
+        found: tuple[Entry | None, bool] = self._do(who, work)
+        return found
+
+    def _end(self, who: Who, ref: str, said: Disposition, later: datetime | None, opt_out: bool) -> _Ended:
+        def work(tx: Any, now: datetime, real: datetime, barred: frozenset[str]) -> _Ended:
             entry = tx.own_call(who.login, now, real, barred, late=True)
             if entry is None or entry.ref != ref:
-                return None, None
+                return None, None, tx.end_late(who.login, ref, said, now, opt_out=opt_out)
             rules = self._talking.rules(now.astimezone(LOCAL).date())
-            return entry, tx.end_try(who.login, entry, said, now, rules, later=later, opt_out=opt_out)
+            return entry, tx.end_try(who.login, entry, said, now, rules, later=later, opt_out=opt_out), None
 
-        ended: tuple[Entry | None, datetime | None] = self._do(who, work)
+        ended: _Ended = self._do(who, work)
         return ended
 
     # --- the page

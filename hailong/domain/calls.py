@@ -26,6 +26,8 @@ Disposition = Literal[
 Left = Literal["answered_elsewhere", "opted_out", "expired", "reopened", "contact_erased"]
 """Why somebody leaves the list without a (further) call: ``answered_elsewhere`` by another door; ``expired``: the link ran out, or the
 ending is too long ago."""
+Late = Literal["noted", "kept"]
+"""What is taken of a page whose entry is nobody's any more: the interview that stands already, the wish not to be asked again."""
 Class = Literal["interview", "refusal", "noncontact", "other", "not_eligible"]
 Why = Literal["no_answer", "unreachable"]
 """Why somebody may be drawn: asked, and silent since; or out of reach of every message (refused for good, or a landline only)."""

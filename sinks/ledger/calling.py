@@ -18,9 +18,11 @@ from hailong.domain.calls import (
     Candidate,
     Disposition,
     Entry,
+    Late,
     Tally,
     Try,
     Waiting,
+    entry_ref,
     masked,
     next_try,
 )
@@ -37,6 +39,8 @@ from sinks.ledger.preferring import mark
 
 BY_NUMBER: Final = "sms"
 """The channel whose modes say whether people may be reached at their number."""
+_REMEMBERED: Final = 200
+"""Entries of a caller, back from the newest, whose pages may still be sent."""
 _C = t.calls.c
 _MINE = t.slots.c.survey_id == _C.survey_id
 _HASHES = (t.slots.c.phone_hash, t.slots.c.email_hash, t.slots.c.person_hash)
@@ -231,6 +235,36 @@ class Calls(Leaving, CallingReading, Budgeting, Going):
         if opt_out:
             self._no_more(slot, by, now)
         return following
+
+    def held_call(self, by: str) -> str | None:
+        """The ``ref`` of the entry that stands as this caller's, whether or not it may still be called."""
+        mine = self.conn.execute(sa.select(_C.survey_id).where(_C.by == by, _C.state == "taken").limit(1)).scalar()
+        return None if mine is None else entry_ref(mine)
+
+    def end_late(self, by: str, ref: str, said: Disposition, now: datetime, *, opt_out: bool = False) -> Late | None:
+        """What can be taken of a page whose entry is not this caller's any more: ``noted``, that its interview stands already, or ``kept``,
+        the person's wish not to be asked again. None: nothing, also when this caller never had the entry.
+        """
+        survey_id = self._had(by, ref)
+        if survey_id is None:
+            return None
+        slot = self.conn.execute(sa.select(t.slots).where(t.slots.c.survey_id == survey_id)).first() if opt_out else None
+        if kept := slot is not None and bool(keys_of(slot)):
+            self._no_more(slot, by, now)
+        if said == "answered" and self._interviewed(by, survey_id):
+            return "noted"
+        return "kept" if kept else None
+
+    def _had(self, by: str, ref: str) -> str | None:
+        """The survey of an entry this caller took of late, by the trail."""
+        took = sa.select(t.audit.c.object).where(t.audit.c.actor == by, t.audit.c.act == "call_taken").order_by(t.audit.c.seq.desc())
+        surveys = (str(row.object).removeprefix("survey:") for row in self.conn.execute(took.limit(_REMEMBERED)))
+        return next((survey_id for survey_id in surveys if entry_ref(survey_id) == ref), None)
+
+    def _interviewed(self, by: str, survey_id: str) -> bool:
+        tries = sa.select(t.call_tries.c.by, t.call_tries.c.disposition).where(t.call_tries.c.survey_id == survey_id)
+        last = self.conn.execute(tries.order_by(t.call_tries.c.id.desc()).limit(1)).first()
+        return last is not None and (last.by, last.disposition) == (by, "answered")
 
     def _no_more(self, slot: Any, by: str, now: datetime) -> None:
         keys = sorted(keys_of(slot))

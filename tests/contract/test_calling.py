@@ -398,6 +398,30 @@ def test_a_refusal_may_end_all_messages_too(ledger: Ledger, since: int) -> None:
     assert {act for act, _ in lines} == {"opted_out", "call_ended"}
 
 
+def test_a_page_left_open_still_says_that_somebody_wants_no_more(ledger: Ledger) -> None:
+    entry = taken(ledger)
+    assert take_one(ledger, "binh", real=REAL + LEASE) is not None
+    with ledger.begin() as tx:
+        assert tx.held_call("binh") == entry.ref
+        assert tx.held_call("an") is None
+        assert tx.end_late("chi", entry.ref, "refused", LATER, opt_out=True) is None
+        assert tx.end_late("an", entry.ref, "answered", LATER) is None
+        assert not tx.slots_for_decision(["d1"])["d1"].opted_out
+        assert tx.end_late("an", entry.ref, "refused", LATER, opt_out=True) == "kept"
+        assert tx.slots_for_decision(["d1"])["d1"].opted_out
+    assert call(ledger, entry.survey_id).tries == 0
+
+
+def test_the_interview_that_stands_is_told_to_who_made_it(ledger: Ledger) -> None:
+    entry = taken(ledger)
+    with ledger.begin() as tx:
+        tx.helped(entry.survey_id, "call", "an", LATER)
+    answer(ledger, entry.survey_id, mode="call")
+    assert own(ledger) is None
+    with ledger.begin() as tx:
+        assert [tx.end_late(by, entry.ref, "answered", LATER) for by in ("an", "binh")] == ["noted", None]
+
+
 def test_an_unknown_disposition_is_refused_and_nothing_is_kept(ledger: Ledger) -> None:
     entry = taken(ledger)
     with pytest.raises(Invalid):

@@ -198,6 +198,35 @@ def test_a_form_sent_late_does_not_touch_another_entry(here: Room, caller: Brows
     assert "call_ended" not in trail(here)
 
 
+def test_after_an_interview_the_page_says_so_once(here: Room, caller: Browser) -> None:
+    caller.submit("/calls/start")
+    here.answer("id000001", mode="call")
+    assert "The interview is noted" in caller.get("/calls?lang=en").text
+    assert "The interview is noted" not in caller.get("/calls?lang=en").text
+
+
+def test_interviewed_is_no_fault_when_the_answer_was_counted_first(here: Room, caller: Browser) -> None:
+    caller.submit("/calls/start")
+    caller.get("/calls?lang=en")
+    here.answer("id000001", mode="call")
+    said = caller.submit("/calls/disposition", disposition="answered")
+    assert (said.status_code, "The interview is noted" in said.text) == (200, True)
+    assert trail(here).count("call_ended") == 1
+
+
+def test_a_wish_on_a_page_left_open_is_kept(here: Room, caller: Browser) -> None:
+    late = caller.page
+    here.people.pass_(minutes=16)
+    other = here.browser("caller", "D2")
+    other.get("/calls?lang=en")
+    other.submit("/calls/take")
+    caller.page = late
+    said = caller.submit("/calls/disposition", disposition="refused", opt_out="1")
+    assert (said.status_code, "The wish not to be asked again was saved" in said.text) == (409, True)
+    assert "opted_out" in trail(here)
+    assert "call_ended" not in trail(here)
+
+
 def test_a_caller_of_the_unit_that_is_judged_never_sees_the_entry(here: Room) -> None:
     here.called(receiving_unit="C03", handling_unit="C01")
     for scope, ready in (("C01", False), ("C03", False), ("D1", False), ("C02", True)):
