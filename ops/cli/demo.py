@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
@@ -20,8 +20,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dashboard.view import figures_json, question, view
 from hailong.domain.units import LOCAL
+from hailong.events import AlertChanged
 from ops.cli.tables import print_table
 from ops.demo import FORTNIGHT, OVERRIDES, RATE, Agenda, fortnight, pass_year, settled, write_notice
+from ops.demo_truth import always_good, truth
 from ops.doors_to_try import WANTED, to_try
 from ops.drawing import log_stamps, redrawn
 from ops.local.refusal import Refusal
@@ -119,6 +121,9 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
     await asyncio.to_thread(_print_fortnight, wiring, plan)
     for alert in alerts:
         _say(f"\n⚑ {alert.state}, {alert.at.astimezone(LOCAL):%d/%m/%Y}: {alert.sentence_vi}\n  {alert.sentence_en}")
+        if known := _known(plan, alert):
+            _say(f"  {known}")
+    _say(_held(plan, alerts, stack.settings.default_target))
     await _mail(stack, [a.unit for a in alerts if a.state == "raised"])
     a = stack.addresses
     _say(f"\nThe seeded commune fell on {plan.falls_on:%d/%m/%Y}. {seconds:.0f} s in all.")
@@ -127,6 +132,27 @@ async def _report(stack: Stack, plan: Plan, seconds: float) -> None:
     await asyncio.to_thread(_print_doors, wiring, plan, stack.addresses)
     if made := first_link(stack.settings):
         _say(f"{'To sign in':16} {made[1]}\n{'':16} sets the password of the login {made[0]}, once, within 24 hours")
+
+
+def _known(plan: Plan, alert: AlertChanged) -> str:
+    """What the simulation says of a raise."""
+    found = truth(plan, alert) if alert.state == "raised" else None
+    if found is None:
+        return ""
+    before = "" if found.before is None else f", {found.before:.1%} before"
+    verdict = "true" if found.true else "false"
+    return f"In the simulation {found.during:.1%} of the {found.n:,} people it is about are satisfied{before}: {verdict}."
+
+
+def _held(plan: Plan, alerts: Sequence[AlertChanged], target: float) -> str:
+    """All raises against the simulation, and the communes that were good all the time."""
+    found = [(a, one) for a in alerts if a.state == "raised" and (one := truth(plan, a)) is not None]
+    good = always_good(plan, target, plan.start + timedelta(days=plan.days))
+    rung = sorted({a.unit for a, _ in found} & set(good))
+    return (
+        f"\n{len(found)} alerts about answers were raised; {sum(one.true for _, one in found)} are true in the simulation. Of {len(good)} "
+        f"communes that were on target in every quarter {len(rung)} had one{': ' + ', '.join(rung) if rung else ''}."
+    )
 
 
 def _print_doors(wiring: Wiring, plan: Plan, addresses: Mapping[str, str]) -> None:
