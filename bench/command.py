@@ -8,27 +8,38 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import archiving, deciding, delays, opening, rebuilding, sending, surveying
+from bench import archiving, deciding, delays, figuring, opening, rebuilding, sending, surveying
 from bench.meters import Goal, Report
 from ops.local.refusal import Refusal
 
-BENCHMARKS: Final[dict[str, Callable[[bool, int], Awaitable[Report]]]] = {
+
+@dataclass(frozen=True)
+class Sizes:
+    """``facts`` of the rebuild, ``answers`` of the figures."""
+
+    facts: int = rebuilding.FACTS
+    answers: int = figuring.ANSWERS
+
+
+BENCHMARKS: Final[dict[str, Callable[[bool, Sizes], Awaitable[Report]]]] = {
     "decide": lambda profiled, _: deciding.decide(profiled),
     "send": lambda profiled, _: sending.send(profiled),
     "hour": lambda _, __: opening.hour(),
     "latency": lambda _, __: delays.delays(),
-    "rebuild": rebuilding.run,
+    "rebuild": lambda profiled, sizes: rebuilding.run(profiled, sizes.facts),
     "archive": lambda profiled, _: archiving.archive(profiled),
     "survey": lambda profiled, _: surveying.survey(profiled),
+    "figures": lambda _, sizes: figuring.figures(sizes.answers),
 }
 
 
-def run(names: Sequence[str], as_json: bool, profile: bool = False, facts: int = rebuilding.FACTS) -> int:
+def run(names: Sequence[str], as_json: bool, profile: bool = False, facts: int = rebuilding.FACTS, answers: int = figuring.ANSWERS) -> int:
     """Run the named benchmarks (none: all). 0 also when a goal is missed: that is told; 1 when one could not run; 2 for an unknown name."""
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
@@ -39,7 +50,7 @@ def run(names: Sequence[str], as_json: bool, profile: bool = False, facts: int =
     for name in names or BENCHMARKS:
         before = os.getloadavg()[0]
         try:
-            report = asyncio.run(_awaited(BENCHMARKS[name](profile, facts)))
+            report = asyncio.run(_awaited(BENCHMARKS[name](profile, Sizes(facts, answers))))
         except (Refusal, TimeoutError, RuntimeError) as e:
             sys.stderr.write(f"The benchmark {name} could not be run ({type(e).__name__}): {e}\n")
             failed = 1
@@ -69,10 +80,10 @@ def show(report: Report, console: Console) -> None:
         console.print(table)
     if report.latencies:
         table = Table(title=f"{report.name}: {report.unit}", title_justify="left")
-        for heading in ("", "n", "p50", "p99", "not seen"):
+        for heading in ("", "n", "p50", "p95", "p99", "not seen"):
             table.add_column(heading, justify="left" if not heading else "right")
         for one in report.latencies:
-            table.add_row(one.name, f"{one.n:,}", f"{one.p50:.0f}", f"{one.p99:.0f}", str(one.lost))
+            table.add_row(one.name, f"{one.n:,}", f"{one.p50:.0f}", f"{one.p95:.0f}", f"{one.p99:.0f}", str(one.lost))
         console.print(table)
     for goal in report.goals:
         console.print(_told(goal), highlight=False)

@@ -91,6 +91,7 @@ class Latency:
     name: str
     n: int
     p50: float
+    p95: float
     p99: float
     lost: int = 0
     """Events of which the effect was not seen in time."""
@@ -103,7 +104,7 @@ def latency(name: str, seconds: list[float], wanted: int) -> Latency:
     def rank(share: float) -> float:
         return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 1) if ordered else float("nan")
 
-    return Latency(name, len(ordered), rank(0.50), rank(0.99), wanted - len(ordered))
+    return Latency(name, len(ordered), rank(0.50), rank(0.95), rank(0.99), wanted - len(ordered))
 
 
 class Meter:
