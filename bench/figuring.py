@@ -19,8 +19,10 @@ from bench.meters import Goal, Latency, Report, latency
 from bench.room import Room, room
 from hailong.domain.scoring import Filters
 from ops.wiring import Wiring
+from sinks.clickhouse.checkpoints import ASKED, ENDED, Checkpoints, summed
 from sinks.clickhouse.comparing import drop_scratch, make_scratch
 from sinks.clickhouse.queries import ClickHouseFigures, Query
+from sinks.clickhouse.strata import ClickHouseStrata
 from sinks.clickhouse.tallies import Tallies
 
 ANSWERS: Final = 1_000_000
@@ -75,6 +77,7 @@ _RATE: Final = """
     FROM {table} WHERE kind = 'answer' AND revision = 0 AND place = 'away' AND (field = '{field}' OR '{field}' = '')
     GROUP BY handling_unit, month
 """
+_BY: Final = ("handling_unit", "month")
 _COLUMNS: Final = "handling_unit, month, kind, revision, place, field, score"
 
 
@@ -115,7 +118,8 @@ def _measured(here: Room, answers: int) -> Report:
         client = Wiring(there).clickhouse()
         report.notes += _filled(client, answers)
         store = _Timed(client)
-        version = store.version()
+        version, behind = store.version(), ClickHouseStrata(client, store)
+        before, _ = store.answered_between(0, datetime(2024, 1, 14, tzinfo=UTC))
         if not sum(cell.answered for cell in store.figures(Filters(), version).cells.values()):
             raise RuntimeError("the invented answers are in no figure")
         asks: dict[str, Callable[[], object]] = {
@@ -123,8 +127,11 @@ def _measured(here: Room, answers: int) -> Report:
             "page: one field": lambda: store.figures(Filters(field="f3"), version),
             "page: a question": lambda: store.figures(Filters(question="handover:Q1"), version),
             "page: by receiving unit": lambda: store.figures(Filters(by="receiving"), version),
+            "query: ended by handling unit": lambda: summed(client, ENDED, version, _BY, "1", {}),
+            "query: asked by handling unit": lambda: summed(client, ASKED, version, _BY, "1", {}),
             "newest answers of the open month": lambda: store.newest("2025-12", version),
-            "answers until a month closed": lambda: store.answered_until(datetime(2024, 2, 14, tzinfo=UTC)),
+            "answers between two closes": lambda: store.answered_between(before, datetime(2024, 2, 14, tzinfo=UTC)),
+            "behind: a year by field and channel": lambda: behind.strata(Filters("2025-01", "2025-12"), version, by_month=True),
             "units": lambda: store.registry(version),
             "version": store.version,
         }
@@ -137,7 +144,7 @@ def _measured(here: Room, answers: int) -> Report:
         for name, ask in _peers(client, folder):
             report.latencies.append(_asked(name, ask))
         for one in report.latencies:
-            if one.name.startswith(("page", "newest", "answers until")):
+            if one.name.startswith(("page", "newest", "answers between", "behind")):
                 report.goals.append(Goal(f"{one.name}: {GOAL_S * 1000:.0f} ms over its p95", 1.0, GOAL_S * 1000 / one.p95))
     finally:
         drop_scratch(there)
@@ -169,8 +176,11 @@ def _filled(client: Client, answers: int) -> Iterator[str]:
     at = time.monotonic()
     blocks = Tallies(client).advance(records)
     yield f"{blocks} blocks of sums in {time.monotonic() - at:.0f} s"
-    yield _kept(client, "tally", 0)
-    yield _kept(client, "tally_detail", 0)
+    at, keep = time.monotonic(), Checkpoints(client)
+    made = sum(keep.advance(kind) for kind in (ENDED, ASKED))
+    yield f"{made} checkpoints in {time.monotonic() - at:.0f} s"
+    for table in ("tally", "tally_detail", "tally_ended", "tally_asked", "dossier_act", "invitation_step"):
+        yield _kept(client, table, 0)
 
 
 def _kept(client: Client, table: str, seconds: float) -> str:

@@ -45,8 +45,7 @@ class Scope:
         if self.unit is None:
             return figures
         cells = {key: cell for key, cell in figures.cells.items() if self._carried(*key, maps, day)}
-        held = {unit for unit, _ in cells}
-        return replace(figures, cells=cells, latest={unit: last for unit, last in figures.latest.items() if unit in held})
+        return replace(figures, cells=cells)
 
     def _carried(self, unit: str, month: str, maps: Succession, day: date) -> bool:
         return all(self.unit in maps.chain(part.unit, day) for part in maps.parts(unit, month, day))

@@ -20,7 +20,7 @@ class ToldStore(Protocol):
 
     def figures(self, filters: Filters, version: Version | None = None) -> Figures: ...
     def began(self, version: Version) -> datetime | None: ...
-    def answered_until(self, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]: ...
+    def answered_between(self, start: int, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]: ...
     def newest(self, month: str, version: Version) -> dict[tuple[str, str], Newest]: ...
 
 
@@ -55,7 +55,7 @@ class Telling:
         exact = self._store.figures(whole, version)
         book = self._closed(exact.counted_at, version)
         newest = None if audience == "public" else self._store.newest(book.open_from, version)
-        return Told(replace(exact, cells=told(exact.cells, book, newest, whole, self._step), latest={}), exact, book)
+        return Told(replace(exact, cells=told(exact.cells, book, newest, whole, self._step)), exact, book)
 
     def _closed(self, until: datetime | None, version: Version) -> Book:
         """Months are closed up to the last counted record: then nothing can come any more that was counted before."""
@@ -64,9 +64,13 @@ class Telling:
             return Book()
         months = closing_months(began, until)
         with self._lock:
+            before = Closing("", 0, {})
             for month in months:
                 if month not in self._closings:
-                    self._closings[month] = Closing(month, *self._store.answered_until(closes_at(month)))
+                    as_of, came = self._store.answered_between(before.as_of, closes_at(month))
+                    cells = dict(before.cells) | {key: before.cells.get(key, Counts()) + cell for key, cell in came.items()}
+                    self._closings[month] = Closing(month, as_of, cells)
+                before = self._closings[month]
             if [closing.month for closing in self._book.closings] != months:
                 self._book = Book.of([self._closings[month] for month in months])
             return self._book

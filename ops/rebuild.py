@@ -384,7 +384,8 @@ def _figures(store: ClickHouseFigures, version: Version) -> dict[str, str]:
     """Every figure there is, by place: each unit and month, the newest answers of each unit, units, targets, the version."""
     figures = store.figures(Filters(), version)
     found = {f"unit {unit}, month {month}": str(counts) for (unit, month), counts in figures.cells.items()}
-    found |= {f"unit {unit}, newest answers": str(answers) for unit, answers in figures.latest.items()}
+    newest = store.newest("", version)
+    found |= {f"unit {unit}, month {month}, newest answers": str(answers) for (unit, month), answers in newest.items()}
     found["as of"] = f"{figures.as_of} ({figures.counted_at})"
     found["units"] = store.registry(version).dump().decode()
     found["targets"] = store.targets(version).dump().decode()

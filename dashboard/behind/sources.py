@@ -49,7 +49,7 @@ class Sources:
     def nothing(self, version: Version) -> Figures:
         """Figures without counts: number and time of ``version``, for what counts by itself."""
         seq, counted_at = self.strata.as_of(version)
-        return Figures(seq, version, counted_at, {}, {})
+        return Figures(seq, version, counted_at, {})
 
     def version(self) -> Version:
         """The newest of everything, taken once for a document."""

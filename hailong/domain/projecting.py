@@ -32,4 +32,4 @@ def projected(figures: Figures, maps: Succession, day: date) -> Projected:
                 kept[part.unit] = part.kept
             if part.share < 1:
                 estimated.add(part.unit)
-    return Projected(replace(figures, cells=cells, latest={}), kept, frozenset(estimated))
+    return Projected(replace(figures, cells=cells), kept, frozenset(estimated))

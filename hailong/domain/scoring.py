@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from statistics import NormalDist
 from typing import Final, Literal
+
+import msgspec
 
 from hailong.domain.succession import divided
 from hailong.domain.units import Registry, Targets
@@ -127,8 +129,7 @@ class Filters:
         return (self.month_from or "") <= month and (self.month_to is None or month <= self.month_to)
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """Integers of one cell: how many dossiers ended, how many people were asked, reached, answered, and what they answered away from the
     desk. What was said at the desk (``desk_n``) is a series of its own; ``held`` answers wait for a person and are in no rate.
     """
@@ -182,12 +183,12 @@ class Counts:
     def without(self, score: int) -> Counts:
         """The same cell one answer earlier; ``score`` 0 = not applicable."""
         if score == 0:
-            return replace(self, not_applicable=self.not_applicable - 1)
+            return msgspec.structs.replace(self, not_applicable=self.not_applicable - 1)
         a, b, c, d, e = (v - (i == score) for i, v in enumerate(self.scores, start=1))
-        return replace(self, scores=(a, b, c, d, e))
+        return msgspec.structs.replace(self, scores=(a, b, c, d, e))
 
 
-_WHOLE_NUMBERS: Final = tuple(f.name for f in fields(Counts) if f.name != "scores")
+_WHOLE_NUMBERS: Final = tuple(name for name in Counts.__struct_fields__ if name != "scores")
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,6 @@ class Figures:
     counted_at: datetime | None
     cells: dict[tuple[str, str], Counts]
     """(handling unit, month) → counts, of all months and levels: a trend needs them."""
-    latest: dict[str, tuple[tuple[str, int], ...]]
-    """Unit → (month, score) of its last answers within the filters, newest first, at most ``STEP`` - 1."""
 
 
 @dataclass(frozen=True)

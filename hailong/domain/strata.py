@@ -37,7 +37,7 @@ class Strata:
         cut: defaultdict[Key, dict[tuple[str, str], Counts]] = defaultdict(dict)
         for (unit, month, of_field, channel), counts in self.cells.items():
             cut[of_field, channel][unit, month] = counts
-        return {key: replace(like, cells=cells, latest={}) for key, cells in sorted(cut.items())}
+        return {key: replace(like, cells=cells) for key, cells in sorted(cut.items())}
 
     @classmethod
     def joined(cls, slices: Mapping[Key, Figures]) -> Strata:

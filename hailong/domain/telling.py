@@ -25,6 +25,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
+import msgspec
+
 from hailong.domain.scoring import PRIVACY_LIMIT, STEP, Counts, Filters, total
 from hailong.domain.units import LOCAL
 
@@ -182,7 +184,7 @@ def in_steps(cell: Counts, newest: Newest | None, step: int = STEP) -> Counts:
     back = whole.answered % step + step
     if newest is None or newest.erased or len(newest.scores) < min(back, whole.answered) or whole.answered - back < LIMIT:
         return Counts()
-    seen = replace(whole, revised=0)
+    seen = msgspec.structs.replace(whole, revised=0)
     for score in newest.scores[:back]:
         seen = seen.without(score)
     return seen if seen.n >= LIMIT else Counts()
@@ -213,7 +215,7 @@ def told(
     ``cells``: exact, of all months. ``newest`` is None for the public, which sees closed months only. How many dossiers ended, were
     asked about, reached, and how many answers are held, is not about what anybody said and stays.
     """
-    result = {key: replace(cell, scores=(0,) * 5, not_applicable=0, revised=0, desk_n=0, desk_satisfied=0) for key, cell in cells.items()}
+    result = {key: Counts(ended=cell.ended, asked=cell.asked, reached=cell.reached, held=cell.held) for key, cell in cells.items()}
     for unit, month, counts in (*_whole(book.away, AWAY, filters), *_whole(book.desk, DESK, filters)):
         result[unit, month] = result.get((unit, month), Counts()) + counts
     if newest is not None:

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from hailong.events import Fact, SurveyCounted
 from hailong.ports import Permanent
+from sinks.clickhouse.checkpoints import STRIDE, Checkpoints
 from sinks.clickhouse.connection import translated
 from sinks.clickhouse.doubts import Doubts
 from sinks.clickhouse.tables import TABLES, Table
@@ -35,15 +36,18 @@ _REPLICATED: Final = {"insert_quorum": "auto", "insert_quorum_parallel": 0}
 class Archive:
     """The store of facts over ClickHouse (``hailong.ports.FactStore``)."""
 
-    def __init__(self, client: Client, engine: str = "single", doubts: Doubts | None = None, block: int = BLOCK) -> None:
+    def __init__(
+        self, client: Client, engine: str = "single", doubts: Doubts | None = None, block: int = BLOCK, stride: int = STRIDE
+    ) -> None:
         """``client`` without a session. ``engine``: the setting ``clickhouse_engine``. ``doubts``: of whoever wrote before.
 
-        ``block``: of the sums, as of whoever reads them."""
+        ``block``: of the sums, as of whoever reads them; ``stride``: facts from one checkpoint to the next."""
         self._doubts = doubts
         self._inherited: set[tuple[str, int]] = set()
         self._client = client
         self._insert_settings = _ONE_BLOCK | (_REPLICATED if engine == "replicated" else {})
-        self._tallies = Tallies(client, _REPLICATED if engine == "replicated" else {}, block)
+        replicated = _REPLICATED if engine == "replicated" else {}
+        self._tallies, self._checkpoints = Tallies(client, replicated, block), Checkpoints(client, replicated, stride)
         self._read_settings = {"select_sequential_consistency": 1} if engine == "replicated" else {}
         self._next: dict[tuple[str, int], int] = {}
         self._known: set[str] = set()
@@ -94,6 +98,7 @@ class Archive:
             self._insert(table, partition, part)
         if topic == COUNTED:
             self._tallies.advance(self._next_seq - 1)
+        self._checkpoints.absorbed(topic, len(new))
         return len(new)
 
     def _inherit(self, place: tuple[str, int], following: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
@@ -14,18 +13,17 @@ from sinks.clickhouse.connection import translated
 from sinks.clickhouse.tallies import PLACE
 
 BEGAN: Final = "SELECT counted_at FROM counted ORDER BY seq LIMIT 1"
-# The counted time never falls, so the first records before a moment are all of them.
-BEFORE: Final = """
-    SELECT _partition, max(_offset) + 1 FROM counted WHERE counted_at < fromUnixTimestamp64Micro({moment:Int64}, 'UTC') GROUP BY _partition
+# The counted time never falls and numbers have no gap, so the first records before a moment are all of them.
+FROM: Final = """
+    SELECT seq FROM counted WHERE counted_at >= fromUnixTimestamp64Micro({moment:Int64}, 'UTC') ORDER BY seq LIMIT 1
 """
+LAST: Final = "SELECT seq FROM counted ORDER BY seq DESC LIMIT 1"
 # Nothing is counted of a month before it began, so only the records since then are looked at. Scores are packed behind their numbers.
 NEWEST: Final = f"""
     SELECT handling_unit, month, groupArraySortedIf({kept_back()})(-(toInt64(seq) * 8 + ifNull(score, 0)), kind = 'answer'),
         countIf(kind = 'retraction')
     FROM counted
-    WHERE _offset >= transform(_partition, {{first_partitions:Array(UInt16)}}, {{first_offsets:Array(UInt64)}}, toUInt64(0))
-        AND _offset < transform(_partition, {{partitions:Array(UInt16)}}, {{offsets:Array(UInt64)}}, toUInt64(0))
-        AND month >= {{month:String}} AND {PLACE} = 'away'
+    WHERE seq > {{first:UInt64}} AND seq <= {{seq:UInt64}} AND month >= {{month:String}} AND {PLACE} = 'away'
         AND ((kind = 'answer' AND revision = 0) OR (kind = 'retraction' AND reason = 'erased'))
     GROUP BY handling_unit, month
 """  # noqa: S608 - our own names
@@ -47,17 +45,17 @@ def began(client: Client) -> datetime | None:
     return aware(rows[0][0]) if rows else None
 
 
-def counted_before(client: Client, moment: datetime) -> dict[int, int]:
-    """Partition → the first offset of a record that was not counted before ``moment`` (aware)."""
+def counted_before(client: Client, moment: datetime) -> int:
+    """The number of the last record that was counted before ``moment`` (aware)."""
     micros = int(moment.timestamp()) * 1_000_000 + moment.microsecond
-    return {int(partition): int(following) for partition, following in _rows(client, "what was counted before", BEFORE, moment=micros)}
+    for (seq,) in _rows(client, "what was counted before", FROM, moment=micros):
+        return int(seq) - 1
+    return next((int(seq) for (seq,) in _rows(client, "the last counted record", LAST)), 0)
 
 
-def newest(client: Client, month: str, upto: Mapping[int, int]) -> dict[tuple[str, str], Newest]:
-    """Of each unit's months from ``month`` on (empty: all), in the records before ``upto``: the newest answers, erased ones too, and how
+def newest(client: Client, month: str, seq: int) -> dict[tuple[str, str], Newest]:
+    """Of each unit's months from ``month`` on (empty: all), in the first ``seq`` records: the newest answers, erased ones too, and how
     many were erased."""
-    first = counted_before(client, datetime.combine(date.fromisoformat(f"{month}-01"), time.min, LOCAL)) if month else {}
-    binds = {"first_partitions": sorted(first), "first_offsets": [first[p] for p in sorted(first)]}
-    binds |= {"partitions": sorted(upto), "offsets": [upto[p] for p in sorted(upto)]}
-    rows = _rows(client, "the newest answers", NEWEST, month=month, **binds)
+    first = counted_before(client, datetime.combine(date.fromisoformat(f"{month}-01"), time.min, LOCAL)) if month else 0
+    rows = _rows(client, "the newest answers", NEWEST, month=month, first=first, seq=seq)
     return {(unit, of): Newest(tuple(-int(packed) % 8 for packed in scores), int(erased)) for unit, of, scores, erased in rows}

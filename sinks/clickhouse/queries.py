@@ -6,6 +6,7 @@ after a rebuild: within a topic echoes change nothing, because entities are coun
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,11 +14,11 @@ from typing import Any, Final
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from hailong.domain.scoring import SATISFIED, STEP, Counts, Figures, Filters, Version
+from hailong.domain.scoring import SATISFIED, Counts, Figures, Filters, Version
 from hailong.domain.telling import Newest
 from hailong.domain.units import Registry, Targets
 from hailong.events import Predecessor, TargetChanged, UnitChanged
-from sinks.clickhouse import closes, tallies
+from sinks.clickhouse import checkpoints, closes, tallies
 from sinks.clickhouse.closes import aware
 from sinks.clickhouse.connection import translated
 
@@ -27,7 +28,7 @@ REOPENED: Final = "dossier.reopened.v1"
 DELIVERY: Final = "survey.delivery.v1"
 UNIT: Final = "unit.changed.v1"
 TARGET: Final = "target.changed.v1"
-_TOPICS: Final = {COUNTED: "counted", CLOSED: "closed", REOPENED: "reopened", DELIVERY: "delivery", UNIT: "unit", TARGET: "target"}
+_TOPICS: Final = {UNIT: "unit", TARGET: "target"}
 
 
 _ALIASES: Final = msgspec.json.Decoder(list[str])
@@ -47,16 +48,14 @@ def _upto(prefix: str = "") -> str:
     return f"_offset < transform(_partition, {{{prefix}partitions:Array(UInt16)}}, {{{prefix}offsets:Array(UInt64)}}, toUInt64(0))"
 
 
-# Counted records stand in their order, so that the last one is found at once.
+# Counted records stand in their order, so that the last one is found at once; of dossiers and surveys see ``checkpoints``.
 _LAST: Final = [
     f"SELECT '{topic}' AS topic, _partition, max(_offset) + 1 FROM {table} GROUP BY _partition"  # noqa: S608 - our own names
     for topic, table in _TOPICS.items()
-    if topic != COUNTED
 ]
 _LAST_COUNTED: Final = "SELECT 'survey.counted.v1', _partition, _offset + 1 FROM (SELECT * FROM counted ORDER BY seq DESC LIMIT 1)"
 VERSION: Final = Query("version", " UNION ALL ".join([*_LAST, _LAST_COUNTED]))
 AS_OF: Final = Query("as_of", f"SELECT seq, counted_at FROM counted WHERE {_upto()} ORDER BY seq DESC LIMIT 1")  # noqa: S608 - our own names
-_ERASED: Final = "SELECT survey_id FROM counted WHERE kind = 'retraction' AND reason = 'erased' AND seq <= {seq:UInt64}"
 _WITHIN: Final = """
     ({field:String} = '' OR field = {field:String}) AND ({channel:String} = '' OR submission_channel = {channel:String})
 """
@@ -70,79 +69,6 @@ SCALES: Final = {
     by: Query(
         f"a question by {by} unit",
         tallies.summed(tallies.DETAILS, (unit, "month", "place", "said"), _HEARD + " AND question = {question:String}"),
-    )
-    for by, unit in _UNIT.items()
-}
-# seq, month and score packed into one number: three times as fast as tuples.
-LATEST: Final = {
-    by: Query(
-        f"latest by {by} unit",
-        f"""
-        SELECT {unit},
-            groupArraySorted({STEP - 1})(-((toInt64(seq) * 1000000 + toInt64(replaceOne(month, '-', ''))) * 8 + ifNull(score, 0)))
-        FROM counted
-        WHERE kind = 'answer' AND revision = 0 AND {tallies.PLACE} = {{place:String}} AND seq <= {{seq:UInt64}}
-            AND survey_id NOT IN ({_ERASED}) AND month >= {{month_from:String}} AND month <= {{month_to:String}} AND {_HEARD}
-        GROUP BY {unit}
-        """,  # noqa: S608 - our own names
-    )
-    for by, unit in _UNIT.items()
-}
-# Dossiers of which the last thing heard is that they go on. Both facts know the day only: on the same day the number of acts decides.
-_GOES_ON: Final = f"""
-    SELECT sipHash64(dossier_ref)
-    FROM (
-        SELECT dossier_ref, max(reopened_on) AS again, uniqExact(event_id) AS times
-        FROM reopened WHERE {_upto("reopened_")} GROUP BY dossier_ref
-    ) AS r
-    INNER JOIN (
-        SELECT dossier_ref, max(ended_on) AS last, uniqExact(event_id) AS endings
-        FROM closed WHERE dossier_ref IN (SELECT dossier_ref FROM reopened WHERE {_upto("reopened_")}) AND {_upto()} GROUP BY dossier_ref
-    ) AS c USING dossier_ref
-    WHERE again > last OR (again = last AND times >= endings)
-"""  # noqa: S608 - our own names
-# One ending a dossier, the first: 9, then 10 is one. Almost all dossiers have a single act, so only the others are sorted out one by one.
-# Two of ten million dossiers share a key with a chance of 3 in a million.
-_ENDINGS: Final = f"outcome != 'supplement_requested' AND {_upto()} AND dossier_key NOT IN ({_GOES_ON})"
-_SEVERAL: Final = f"""
-    SELECT dossier_key FROM closed WHERE outcome != 'supplement_requested' AND {_upto()} GROUP BY dossier_key HAVING count() > 1
-"""  # noqa: S608 - our own names
-ENDED: Final = {
-    by: Query(
-        f"ended by {by} unit",
-        f"""
-    SELECT {unit}, toYYYYMM(ended_on) AS month, count()
-    FROM closed WHERE {_ENDINGS} AND {_WITHIN} AND dossier_key NOT IN ({_SEVERAL})
-    GROUP BY {unit}, month
-    UNION ALL
-    SELECT {unit}, toYYYYMM(ended_on) AS month, count()
-    FROM (
-        SELECT {unit}, ended_on, field, submission_channel FROM closed WHERE {_ENDINGS} AND dossier_key IN ({_SEVERAL})
-        ORDER BY dossier_key, ended_on, _offset LIMIT 1 BY dossier_key
-    )
-    WHERE {_WITHIN}
-    GROUP BY {unit}, month
-    """,  # noqa: S608 - our own names
-    )
-    for by, unit in _UNIT.items()
-}
-# bits: 1 handed over or unknown, 2 delivered, 4 handed over by e-mail, 8 failed by e-mail (another channel may have failed before it)
-ASKED: Final = {
-    by: Query(
-        f"asked by {by} unit",
-        f"""
-    SELECT {unit}, month, countIf(bitAnd(seen, 1) > 0),
-        countIf(bitAnd(seen, 1) > 0 AND (bitAnd(seen, 2) > 0 OR (bitAnd(seen, 4) > 0 AND bitAnd(seen, 8) = 0)))
-    FROM (
-        SELECT {unit}, month, survey_id,
-            groupBitOr(multiIf(state = 'handed_over' AND channel = 'email', 5, state IN ('handed_over', 'unknown'), 1,
-                state = 'delivered', 3, channel = 'email', 8, 0)) AS seen
-        FROM delivery
-        WHERE purpose = 'invitation' AND state IN ('handed_over', 'unknown', 'delivered', 'failed') AND {_upto()} AND {_WITHIN}
-        GROUP BY {unit}, month, survey_id
-    )
-    GROUP BY {unit}, month
-    """,  # noqa: S608 - our own names
     )
     for by, unit in _UNIT.items()
 }
@@ -162,7 +88,10 @@ TARGETS: Final = Query(
     """,  # noqa: S608 - our own names
 )
 COMPLETE: Final = Query("complete", "SELECT count(), uniqExact(seq), max(seq) FROM counted")
-_BY_UNIT: Final = tuple(query for queries in (ANSWERS, SCALES, LATEST, ENDED, ASKED) for query in queries.values())
+_ENDED, _REVISED, _DESK, _HELD = 7, 6, 10, 12
+_OPTIONS: Final = {"1": 0, "2": 1, "3": 2, "4": 3, "5": 4, "null": 5}
+"""Places in a list of integers in the order of ``Counts``; of the options of a scale."""
+_BY_UNIT: Final = tuple(query for queries in (ANSWERS, SCALES) for query in queries.values())
 QUERIES: Final = (VERSION, AS_OF, *_BY_UNIT, UNITS, TARGETS, COMPLETE)
 """All of them, for the contract tests against any server."""
 
@@ -172,7 +101,7 @@ class ClickHouseFigures:
 
     def __init__(self, client: Client, registry_id: str, default_target: float, block: int = tallies.BLOCK) -> None:
         """``client`` without a session: pages ask from many threads. ``block``: of the sums, see ``tallies``."""
-        self._block = block
+        self.block = block
         self._client = client
         self._registry_id = registry_id
         self._default_target = default_target
@@ -183,7 +112,9 @@ class ClickHouseFigures:
 
     def version(self) -> Version:
         """The newest version there is."""
-        version: Version = {topic: {} for topic in _TOPICS}
+        version: Version = {topic: {} for topic in (COUNTED, *_TOPICS)}
+        for kind in (checkpoints.ENDED, checkpoints.ASKED):
+            version |= checkpoints.newest(self._client, kind, checkpoints.last(self._client, kind)[0])
         for topic, partition, following in self._rows(VERSION):
             version[topic][int(partition)] = int(following)
         return version
@@ -191,39 +122,42 @@ class ClickHouseFigures:
     def figures(self, filters: Filters, version: Version | None = None) -> Figures:
         """The counts at ``version`` (None: now), of units as they were: whoever shows them minds ``day``, ``unit`` and ``level``."""
         at = self.version() if version is None else version
-        ((as_of, counted_at),) = self._rows(AS_OF, **_binds(at, COUNTED)) or [(0, None)]
-        seq, within = int(as_of), _within(filters)
-        cells = self._answers(seq, filters, within)
-        for unit, number, ended in self._rows(ENDED[filters.by], **_binds(at, CLOSED), **_binds(at, REOPENED, "reopened_"), **within):
-            month = _month(number)
-            cells[unit, month] = cells.get((unit, month), Counts()) + Counts(ended=ended)
-        for unit, month, asked, reached in self._rows(ASKED[filters.by], **_binds(at, DELIVERY), **within):
-            cells[unit, month] = cells.get((unit, month), Counts()) + Counts(asked=asked, reached=reached)
-        months = {"month_from": filters.month_from or "", "month_to": filters.month_to or "9999-99"}
-        newest = self._rows(LATEST[filters.by], seq=seq, place=filters.place, **within, **months)
-        latest = {unit: tuple(_unpacked(-int(packed)) for packed in answers) for unit, answers in newest}
-        return Figures(seq, at, aware(counted_at) if seq else None, cells, latest)
+        seq, counted_at = self._as_of(at)
+        within, cells = _within(filters), self._answers(filters, seq)
+        group = (_UNIT[filters.by], "month")
+        for unit, month, ended in checkpoints.summed(self._client, checkpoints.ENDED, at, group, _WITHIN, within):
+            cells[unit, month][_ENDED] = ended
+        for unit, month, *reach in checkpoints.summed(self._client, checkpoints.ASKED, at, group, _WITHIN, within):
+            cells[unit, month][_ENDED + 1 : _ENDED + 3] = reach
+        return Figures(seq, at, counted_at, _counts(cells))
 
-    def _answers(self, seq: int, filters: Filters, within: dict[str, str]) -> dict[tuple[str, str], Counts]:
-        """What was answered at ``filters.place`` as scores, what was said elsewhere beside it."""
-        cells: dict[tuple[str, str], Counts] = {}
+    def _as_of(self, at: Version) -> tuple[int, datetime | None]:
+        """Number and time of the last counted record of a version."""
+        return next(((int(seq), aware(moment)) for seq, moment in self._rows(AS_OF, **_binds(at, COUNTED))), (0, None))
+
+    def _answers(self, filters: Filters, seq: int, start: int = 0) -> defaultdict[tuple[str, str], list[int]]:
+        """What the records after ``start`` up to ``seq`` say: the scores of ``filters.place``, what was said elsewhere beside it; in the
+        order of ``Counts``."""
+        cells: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 13)
+        within = _within(filters)
         if filters.question is not None:
-            binds = tallies.cover(seq, tallies.count_built(self._client, tallies.DETAILS), self._block)
+            binds = tallies.cover(seq, tallies.count_built(self._client, tallies.DETAILS), self.block, start)
             for unit, month, place, said, times in self._rows(SCALES[filters.by], **binds, **within, question=filters.question):
-                if place == filters.place:
-                    cells[unit, month] = cells.get((unit, month), Counts()) + _said(said, int(times))
+                if place == filters.place and said in _OPTIONS:
+                    cells[unit, month][_OPTIONS[said]] += times
             return cells
-        binds = tallies.cover(seq, tallies.count_built(self._client, tallies.ANSWERS), self._block)
-        for unit, month, place, *sums in self._rows(ANSWERS[filters.by], **binds, **within):
-            one, two, three, four, five, none, revised, held = map(int, sums)
-            scores = (one, two, three, four, five)
+        binds = tallies.cover(seq, tallies.count_built(self._client, tallies.ANSWERS), self.block, start)
+        for unit, month, place, *scores, none, revised, held in self._rows(ANSWERS[filters.by], **binds, **within):
             if place == filters.place:
-                found = Counts(scores, none, revised, held=held)
+                cell = cells[unit, month]
+                cell[:6] = (*scores, none)
             elif place == "desk":
-                found = Counts(revised=revised, desk_n=sum(scores), desk_satisfied=sum(scores[SATISFIED - 1 :]), held=held)
+                cell = cells[unit, month]
+                cell[_DESK : _DESK + 2] = (sum(scores), sum(scores[SATISFIED - 1 :]))
             else:
                 continue
-            cells[unit, month] = cells.get((unit, month), Counts()) + found
+            cell[_REVISED] += revised
+            cell[_HELD] += held
         return cells
 
     def registry(self, version: Version | None = None) -> Registry:
@@ -259,15 +193,14 @@ class ClickHouseFigures:
         """When the first record was counted; None while there is none in ``version``."""
         return closes.began(self._client) if sum(version.get(COUNTED, {}).values()) else None
 
-    def answered_until(self, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
-        """(last record, answers by handling unit and month) of what was counted before ``moment`` (aware)."""
-        at = {COUNTED: closes.counted_before(self._client, moment)}
-        ((seq, _),) = self._rows(AS_OF, **_binds(at, COUNTED)) or [(0, None)]
-        return int(seq), self._answers(int(seq), Filters(), _within(Filters())) if seq else {}
+    def answered_between(self, start: int, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
+        """(last record, what came) by handling unit and month: after record ``start``, counted before ``moment`` (aware)."""
+        seq = max(start, closes.counted_before(self._client, moment))
+        return seq, _counts(self._answers(Filters(), seq, start))
 
     def newest(self, month: str, version: Version) -> dict[tuple[str, str], Newest]:
         """Of each unit's months from ``month`` on (empty: all): the newest answers given away from desks, see ``closes``."""
-        return closes.newest(self._client, month, version.get(COUNTED, {}))
+        return closes.newest(self._client, month, self._as_of(version)[0])
 
     def complete(self) -> bool:
         """Whether the counted records are there from 1 to the last, each once: nothing an archive may lose or double."""
@@ -275,25 +208,12 @@ class ClickHouseFigures:
         return bool(stored == distinct == last)
 
 
-def _month(number: int) -> str:
-    """202403 → ``2024-03``."""
-    return f"{number // 100:04d}-{number % 100:02d}"
-
-
-def _said(said: str, times: int) -> Counts:
-    """An option of a scale, as counts of it."""
-    if said == "null":
-        return Counts(not_applicable=times)
-    one, two, three, four, five = (times if said == str(score) else 0 for score in range(1, 6))
-    return Counts((one, two, three, four, five))
+def _counts(cells: dict[tuple[str, str], list[int]]) -> dict[tuple[str, str], Counts]:
+    return {key: Counts((a, b, c, d, e), *rest) for key, (a, b, c, d, e, *rest) in cells.items()}
 
 
 def _within(filters: Filters) -> dict[str, str]:
     return {"field": filters.field or "", "channel": filters.channel or "", "mode": filters.mode or ""}
-
-
-def _unpacked(packed: int) -> tuple[str, int]:
-    return _month(packed // 8 % 1_000_000), packed % 8
 
 
 def _binds(version: Version, topic: str, prefix: str = "") -> dict[str, list[int]]:

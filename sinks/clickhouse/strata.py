@@ -1,7 +1,7 @@
 """Integer counts by unit, month, field and channel, and what became of every survey: for comparing units and saying why a rate moved.
 
-Conventions of ``queries``: one version gives the same integers for ever. Each period is read off the facts themselves, not off sums: a
-month of a province is quick; years of a hundred million answers are not.
+Conventions of ``queries``: one version gives the same integers for ever. Counts are read off sums; what became of decisions and
+surveys off the facts themselves: a month of a province is quick; years of a hundred million answers are not.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from clickhouse_connect.driver.client import Client
 from hailong.domain.dispositions import Doing, Seen
 from hailong.domain.scoring import Counts, Filters, Version
 from hailong.domain.strata import Cell, Strata
-from sinks.clickhouse import tallies
+from sinks.clickhouse import checkpoints, tallies
 from sinks.clickhouse.connection import translated
-from sinks.clickhouse.queries import CLOSED, COUNTED, DELIVERY, REOPENED, ClickHouseFigures, Query
+from sinks.clickhouse.queries import CLOSED, COUNTED, DELIVERY, ClickHouseFigures, Query
 
 DECIDED: Final = "survey.decided.v1"
 VERSION_DECIDED: Final = Query("version of decisions read", "SELECT _partition, max(_offset) + 1 FROM decided GROUP BY _partition")
@@ -36,22 +36,6 @@ def binds_of(version: Version, topic: str, prefix: str = "") -> dict[str, list[i
     return {f"{prefix}partitions": [p for p, _ in places], f"{prefix}offsets": [o for _, o in places]}
 
 
-# Endings as the figures count them, which a test holds: one a dossier, the first, of those that do not go on.
-_GOES_ON: Final = f"""
-    SELECT sipHash64(dossier_ref) FROM (
-        SELECT dossier_ref, max(reopened_on) AS again, uniqExact(event_id) AS times
-        FROM reopened WHERE {upto("reopened_")} GROUP BY dossier_ref
-    ) AS r
-    INNER JOIN (
-        SELECT dossier_ref, max(ended_on) AS last, uniqExact(event_id) AS endings
-        FROM closed WHERE dossier_ref IN (SELECT dossier_ref FROM reopened WHERE {upto("reopened_")}) AND {upto()} GROUP BY dossier_ref
-    ) AS c USING dossier_ref
-    WHERE again > last OR (again = last AND times >= endings)
-"""  # noqa: S608 - our own names
-ENDINGS: Final = f"outcome != 'supplement_requested' AND {upto()} AND dossier_key NOT IN ({_GOES_ON})"
-SEVERAL: Final = f"""
-    SELECT dossier_key FROM closed WHERE outcome != 'supplement_requested' AND {upto()} GROUP BY dossier_key HAVING count() > 1
-"""  # noqa: S608 - our own names
 SEQ: Final = Query("last counted record", f"SELECT seq, counted_at FROM counted WHERE {upto()} ORDER BY seq DESC LIMIT 1")  # noqa: S608 - our own names
 _WITHIN: Final = "({field:String} = '' OR field = {field:String}) AND ({channel:String} = '' OR submission_channel = {channel:String})"
 _HEARD: Final = f"{_WITHIN} AND ({{mode:String}} = '' OR mode = {{mode:String}})"
@@ -62,29 +46,12 @@ _MEASURES: Final = ("one", "two", "three", "four", "five", "none")
 ANSWERS: Final = {
     by: Query(
         f"answers by {by} unit, field and channel",
-        f"""
-    SELECT {unit}, {_OF_MONTH} AS of_month, field, submission_channel, {", ".join(f"sum({m}) AS t_{m}" for m in _MEASURES)}
-    FROM ({tallies.signed("seq <= {seq:UInt64}")})
-    WHERE place = {{place:String}} AND {_MONTHS} AND {_HEARD}
-    GROUP BY {unit}, of_month, field, submission_channel HAVING {" OR ".join(f"t_{m} != 0" for m in _MEASURES)}
-    """,  # noqa: S608 - our own names
-    )
-    for by, unit in UNIT_COLUMN.items()
-}
-ENDED: Final = {
-    by: Query(
-        f"ended by {by} unit, field and channel",
-        f"""
-    SELECT {unit}, if({{by_month:UInt8}} = 1, formatDateTime(ended_on, '%Y-%m'), '') AS of_month, field, submission_channel, count() FROM (
-        SELECT {unit}, ended_on, field, submission_channel FROM closed WHERE {ENDINGS} AND dossier_key NOT IN ({SEVERAL})
-        UNION ALL
-        SELECT {unit}, ended_on, field, submission_channel FROM (
-            SELECT {unit}, ended_on, field, submission_channel, dossier_key, _offset FROM closed
-            WHERE {ENDINGS} AND dossier_key IN ({SEVERAL}) ORDER BY dossier_key, ended_on, _offset LIMIT 1 BY dossier_key
-        )
-    )
-    WHERE {_WITHIN} AND {_DAYS} GROUP BY {unit}, of_month, field, submission_channel
-    """,  # noqa: S608 - our own names
+        tallies.summed(
+            tallies.ANSWERS,
+            (unit, f"{_OF_MONTH} AS of_month", "field", "submission_channel"),
+            f"place = {{place:String}} AND {_MONTHS} AND {_HEARD}",
+            _MEASURES,
+        ),
     )
     for by, unit in UNIT_COLUMN.items()
 }
@@ -141,7 +108,7 @@ SURVEYS: Final = {
     )
     for by, unit in UNIT_COLUMN.items()
 }
-QUERIES: Final = (VERSION_DECIDED, SEQ, *ANSWERS.values(), *ENDED.values(), *DECISIONS.values(), *SURVEYS.values())
+QUERIES: Final = (VERSION_DECIDED, SEQ, *ANSWERS.values(), *DECISIONS.values(), *SURVEYS.values())
 """All of them, for the contract tests against any server."""
 
 
@@ -162,15 +129,16 @@ class ClickHouseStrata:
     def strata(self, filters: Filters, version: Version, *, by_month: bool) -> Strata:
         """The counts of the period. Without ``by_month`` all months are one, named by the empty text: a thirtieth of the cells of some
         years."""
-        binds = _binds(filters) | {"seq": self._seq(version)}
-        binds |= {"by_month": int(by_month)}
-        heard = binds | {"mode": filters.mode or "", "place": filters.place}
+        binds = _binds(filters) | {"by_month": int(by_month)}
+        spans = tallies.cover(self._seq(version), tallies.count_built(self._client, tallies.ANSWERS), self._figures.block)
+        heard = binds | spans | {"mode": filters.mode or "", "place": filters.place}
         cells: defaultdict[Cell, Counts] = defaultdict(Counts)
         for unit, month, field, channel, *sums in self._rows(ANSWERS[filters.by], **heard):
             one, two, three, four, five, none = map(int, sums)
             cells[unit, month, field, channel] += Counts((one, two, three, four, five), none)
-        places = {**binds_of(version, CLOSED), **binds_of(version, REOPENED, "reopened_")}
-        for unit, month, field, channel, ended in self._rows(ENDED[filters.by], **binds, **places):
+        group = (UNIT_COLUMN[filters.by], f"{_OF_MONTH} AS of_month", "field", "submission_channel")
+        rows = checkpoints.summed(self._client, checkpoints.ENDED, version, group, f"{_MONTHS} AND {_WITHIN}", binds)
+        for unit, month, field, channel, ended in rows:
             cells[unit, month, field, channel] += Counts(ended=int(ended))
         return Strata(dict(cells))
 

@@ -24,7 +24,7 @@ DIMENSIONS: Final = ("handling_unit", "receiving_unit", "month", "field", "submi
 MEASURES: Final = ("one", "two", "three", "four", "five", "none", "revised", "held")
 _MARK: Final = "mark"
 """The place of the row that says that a block is there, also an empty one."""
-_ONE_PART: Final = {
+ONE_PART: Final = {
     "max_threads": 1,
     "max_insert_threads": 1,
     "min_insert_block_size_rows": 50_000_000,
@@ -94,38 +94,50 @@ class Kind:
 
 ANSWERS: Final = Kind("tally", DIMENSIONS, MEASURES)
 DETAILS: Final = Kind("tally_detail", (*DIMENSIONS, "question", "said"), ("times",))
-_TAIL: Final = "seq > {tail:UInt64} AND seq <= {seq:UInt64}"
+_SINGLE: Final = "((seq > {start:UInt64} AND seq <= {head:UInt64}) OR (seq > {tail:UInt64} AND seq <= {seq:UInt64}))"
+_BLOCKS: Final = " OR ".join(
+    f"(level = {n} AND block >= {{{first}{n}:UInt32}} AND block < {{{end}{n}:UInt32}})"
+    for n in range(LEVELS)
+    for first, end in (("up", "top"), ("from", "to"))
+)
 
 
 def summed(kind: Kind, group: Sequence[str], where: str = "1", measures: Sequence[str] | None = None) -> str:
-    """Sums by ``group`` of the first ``seq`` records, with the binds of ``cover``. ``where``: over dimensions."""
+    """Sums by ``group`` of a span of records, with the binds of ``cover``. ``group``: dimensions, or expressions over them that name
+    themselves; ``where``: over dimensions."""
     asked = measures or kind.measures
-    names, sums = ", ".join((*kind.dims, *asked)), ", ".join(f"sum({m}) AS {m}" for m in asked)
-    blocks = " OR ".join(f"(level = {n} AND block >= {{from{n}:UInt32}} AND block < {{to{n}:UInt32}})" for n in range(LEVELS))
-    keys = ", ".join(group)
+    names, sums = ", ".join((*kind.dims, *asked)), ", ".join(f"sum({m}) AS t_{m}" for m in asked)
+    keys, by = ", ".join(group), ", ".join(g.rpartition(" AS ")[2] for g in group)
     return f"""
-        SELECT {keys}, {sums.replace(") AS ", ") AS t_")} FROM (
-            SELECT {names} FROM {kind.table} WHERE ({blocks}) AND place != '{_MARK}' AND ({where})
+        SELECT {keys}, {sums} FROM (
+            SELECT {names} FROM {kind.table} WHERE ({_BLOCKS}) AND place != '{_MARK}' AND ({where})
             UNION ALL
-            SELECT {names} FROM ({kind.rows(_TAIL)}) WHERE {where}
+            SELECT {names} FROM ({kind.rows(_SINGLE)}) WHERE {where}
         )
-        GROUP BY {keys} HAVING {" OR ".join(f"t_{m} != 0" for m in asked)}"""  # noqa: S608 - our own names
+        GROUP BY {by} HAVING {" OR ".join(f"t_{m} != 0" for m in asked)}"""  # noqa: S608 - our own names
 
 
-def cover(seq: int, built: Sequence[int], block: int = BLOCK) -> dict[str, int]:
-    """The binds of ``summed``: which blocks of which level make the first ``seq`` records, and where the tail begins.
+def cover(seq: int, built: Sequence[int], block: int = BLOCK, start: int = 0) -> dict[str, int]:
+    """The binds of ``summed``: which blocks of which level make the records after ``start`` up to ``seq``, and which are read themselves.
 
-    ``built``: how many blocks of each level there are.
+    From ``start`` up the levels to ever larger blocks (``up`` to ``top``), then down them (``from`` to ``to``); before the first block
+    up to ``head`` and after the last from ``tail`` on single records. ``built``: how many blocks of each level there are.
     """
-    binds: dict[str, int] = {"seq": seq}
-    done = 0
+    at = head = min(seq, -(-start // block) * block)
+    binds: dict[str, int] = {"seq": seq, "start": start, "head": head}
+    for level in range(LEVELS):
+        size = block * FAN**level
+        first = at // size
+        end = max(first, min(-(-at // (size * FAN)) * FAN, seq // size, built[level])) if at % size == 0 else first
+        binds |= {f"up{level}": first, f"top{level}": end}
+        at += (end - first) * size
     for level in reversed(range(LEVELS)):
         size = block * FAN**level
-        first, end = done // size, min(seq // size, built[level])
-        end = max(first, end)
+        first = at // size
+        end = max(first, min(seq // size, built[level])) if at % size == 0 else first
         binds |= {f"from{level}": first, f"to{level}": end}
-        done = max(done, end * size)
-    return binds | {"tail": done}
+        at += (end - first) * size
+    return binds | {"tail": at}
 
 
 class Tallies:
@@ -135,7 +147,7 @@ class Tallies:
         """``client`` without a session; ``settings`` of every insert; ``block``: records of level 0, the same for whoever reads."""
         self._block = block
         self._client = client
-        self._settings = (settings or {}) | _ONE_PART
+        self._settings = (settings or {}) | ONE_PART
         self._built: dict[str, list[int]] = {}
 
     def advance(self, seq: int) -> int:

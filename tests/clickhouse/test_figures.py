@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from hailong.domain.scoring import Counts, Figures, Filters, Version
@@ -97,7 +97,7 @@ def with_echoes(facts: Sequence[Fact], seed: int) -> list[Fact]:
 
 def store(settings: Settings, topics: dict[str, list[Fact]], seed: int = 0) -> ClickHouseFigures:
     """All facts, over two partitions where a topic has several, in batches of any size."""
-    archive, draw = Archive(connect(settings), block=BLOCK), random.Random(seed)
+    archive, draw = Archive(connect(settings), block=BLOCK, stride=BLOCK), random.Random(seed)
     for topic, facts in topics.items():
         parts: list[list[Fact]] = [[], []]
         for fact in facts:
@@ -129,7 +129,7 @@ def stored(address: str, district: District) -> Iterator[ClickHouseFigures]:
 
 def test_every_query_runs_on_empty_tables(settings: Settings) -> None:
     figures = ClickHouseFigures(connect(settings), "test", 0.9)
-    assert figures.figures(Filters()) == Figures(0, figures.version(), None, {}, {})
+    assert figures.figures(Filters()) == Figures(0, figures.version(), None, {})
     assert figures.registry().codes() == []
     assert figures.targets().on((), DAY).value == 0.9
     assert figures.complete()
@@ -162,19 +162,6 @@ def test_a_rebuild_with_other_batches_gives_the_same_figures(settings: Settings,
     rebuilt = store(settings, district.topics, 2)
     version = stored.version()
     assert rebuilt.figures(Filters(), version) == stored.figures(Filters(), version)
-
-
-def test_the_latest_answers_of_a_unit_are_its_last_ones_in_the_period(stored: ClickHouseFigures, district: District) -> None:
-    erased = {f.survey_id for f in district.topics[COUNTED] if isinstance(f, SurveyCounted) and f.reason == "erased"}
-    answers = [
-        f
-        for f in district.topics[COUNTED]
-        if isinstance(f, SurveyCounted) and f.kind == "answer" and not f.revision and f.survey_id not in erased
-    ]
-    found = stored.figures(Filters("2025-05", "2025-06")).latest
-    for unit in ("C01", "C02", "C08"):
-        mine = [f for f in answers if f.about and f.about.handling_unit == unit and "2025-05" <= f.about.month <= "2025-06"]
-        assert found[unit] == tuple((f.about.month, f.score or 0) for f in reversed(mine[-4:]) if f.about)
 
 
 def test_registry_and_targets_come_back_dated(stored: ClickHouseFigures) -> None:
@@ -230,7 +217,6 @@ def test_an_erased_answer_leaves_every_figure_and_a_changed_one_none(settings: S
     ]
     found = store(settings, {COUNTED: facts}).figures(Filters())
     assert found.cells == {("C01", "2026-01"): Counts((0, 0, 0, 0, 1), revised=1)}
-    assert found.latest == {"C01": (("2026-01", 5),)}
 
 
 def test_what_is_said_at_the_desk_and_what_is_held_stand_beside_the_figure(settings: Settings) -> None:
@@ -248,16 +234,19 @@ def test_what_is_said_at_the_desk_and_what_is_held_stand_beside_the_figure(setti
     ]
     found = store(settings, {COUNTED: facts}).figures(Filters())
     assert found.cells == {("C01", "2026-01"): Counts((0, 0, 0, 0, 2), desk_n=2, desk_satisfied=1, held=1)}
-    assert found.latest == {"C01": (("2026-01", 5), ("2026-01", 5))}
 
 
 def test_what_had_been_counted_at_a_moment_and_the_newest_since_a_month_began(stored: ClickHouseFigures, district: District) -> None:
     records = [f for f in district.topics[COUNTED] if isinstance(f, SurveyCounted)]
     moment = datetime(2026, 6, 1, tzinfo=LOCAL) if records[-1].counted_at.year > 2025 else datetime(2025, 6, 1, tzinfo=LOCAL)
     before = [f for f in records if f.counted_at < moment]
-    seq, cells = stored.answered_until(moment)
+    seq, cells = stored.answered_between(0, moment)
     assert seq == len(before)
-    same({k: replace(c, desk_n=0, desk_satisfied=0, held=0) for k, c in cells.items()}, naive({COUNTED: before}))
+    same({k: msgspec.structs.replace(c, desk_n=0, desk_satisfied=0, held=0) for k, c in cells.items()}, naive({COUNTED: before}))
+    sooner, first = stored.answered_between(0, moment - timedelta(days=20))
+    again, then = stored.answered_between(sooner, moment)
+    assert again == seq > sooner > 0
+    same({key: first.get(key, Counts()) + then.get(key, Counts()) for key in {*first, *then}}, cells)
     assert stored.began(stored.version()) == records[0].counted_at
     assert stored.began({}) is None
     for month in ("", "2025-06"):

@@ -46,7 +46,7 @@ class Still(Settled):
         for (unit, month, of_field, _), counts in self.cells.items():
             if filters.field in (None, of_field):
                 found[unit, month] = found.get((unit, month), Counts()) + counts
-        return Figures(41, AT, START, found, {})
+        return Figures(41, AT, START, found)
 
     def as_of(self, version: Version) -> tuple[int, datetime | None]:
         return 41, START

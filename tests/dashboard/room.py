@@ -56,8 +56,8 @@ class Settled(ABC):
     def began(self, version: Version) -> datetime | None:
         return START - timedelta(days=365)
 
-    def answered_until(self, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
-        return 1, self.figures(Filters()).cells
+    def answered_between(self, start: int, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
+        return 1, {} if start else self.figures(Filters()).cells
 
     def newest(self, month: str, version: Version) -> dict[tuple[str, str], Newest]:
         return {}
@@ -78,7 +78,7 @@ class Still(Settled):
             (code, "2026-01"): Counts(scores=(bad, 0, 0, 0, good), ended=good + bad, asked=good + bad, reached=good + bad)
             for code, (good, bad) in self.answers.items()
         }
-        return Figures(41, self.version(), START, cells, {})
+        return Figures(41, self.version(), START, cells)
 
     def registry(self, version: Version | None = None) -> Registry:
         return Registry(self.rows)

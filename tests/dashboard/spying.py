@@ -80,25 +80,28 @@ class Log:
 
     def cells(self, n: int) -> dict[tuple[str, str], Counts]:
         if n not in self._kept:
-            cells: dict[tuple[str, str], list[int]] = {}
-            for a in self.answers[:n]:
-                cells.setdefault((a.unit, a.month), [0] * 5)[a.score - 1] += 1
-            self._kept[n] = {key: Counts((s[0], s[1], s[2], s[3], s[4])) for key, s in cells.items()}
+            self._kept[n] = self._added(0, n)
         return self._kept[n]
+
+    def _added(self, start: int, n: int) -> dict[tuple[str, str], Counts]:
+        cells: dict[tuple[str, str], list[int]] = {}
+        for a in self.answers[start:n]:
+            cells.setdefault((a.unit, a.month), [0] * 5)[a.score - 1] += 1
+        return {key: Counts((s[0], s[1], s[2], s[3], s[4])) for key, s in cells.items()}
 
     def version(self) -> Version:
         return {COUNTED: {0: self.count(self.now)}}
 
     def figures(self, filters: Filters, version: Version | None = None) -> Figures:
         n = (version or self.version())[COUNTED][0]
-        return Figures(n, version or {}, self.now if n else None, self.cells(n), {})
+        return Figures(n, version or {}, self.now if n else None, self.cells(n))
 
     def began(self, version: Version) -> datetime | None:
         return self.answers[0].at if version[COUNTED][0] else None
 
-    def answered_until(self, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
-        n = self.count(moment)
-        return n, self.cells(n)
+    def answered_between(self, start: int, moment: datetime) -> tuple[int, dict[tuple[str, str], Counts]]:
+        n = max(start, self.count(moment))
+        return n, self._added(start, n)
 
     def newest(self, month: str, version: Version) -> dict[tuple[str, str], Newest]:
         found: dict[tuple[str, str], list[int]] = {}

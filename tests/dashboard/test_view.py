@@ -30,7 +30,7 @@ class Store(Settled):
     def figures(self, filters: Filters, version: Version | None = None) -> Figures:
         self.asked = filters
         cells = {(code, "2025-06"): Counts((2, 0, 0, 0, 18), ended=100, asked=60, reached=50) for code in OLD}
-        return Figures(1, self.version(), START, cells | {("pt-x-da-bac", "2025-08"): Counts((8, 0, 0, 0, 72), ended=400)}, {})
+        return Figures(1, self.version(), START, cells | {("pt-x-da-bac", "2025-08"): Counts((8, 0, 0, 0, 72), ended=400)})
 
     def registry(self, version: Version | None = None) -> Registry:
         return REAL

@@ -28,12 +28,12 @@ class Store(Settled):
     def figures(self, filters: Filters, version: Version | None = None) -> Figures:
         called = {(A, "2025-06"): Counts((30, 0, 0, 0, 30)), (B, "2025-06"): Counts((2, 0, 0, 0, 3))}
         if filters.mode == "call":
-            return Figures(1, {}, START, called, {})
+            return Figures(1, {}, START, called)
         own = {
             (A, "2025-06"): Counts((10, 0, 0, 0, 90), ended=1000, asked=800, reached=700),
             (B, "2025-06"): Counts((1, 0, 0, 0, 19), ended=100),
         }
-        return Figures(1, {}, START, {key: own[key] + called[key] for key in own}, {})
+        return Figures(1, {}, START, {key: own[key] + called[key] for key in own})
 
     def registry(self, version: Version | None = None) -> Registry:
         return REAL

@@ -20,7 +20,7 @@ CELLS = st.dictionaries(st.tuples(st.integers(0, 9), st.integers(0, 20)), COUNTS
 
 
 def figures(cells: dict[tuple[str, str], Counts]) -> Figures:
-    return Figures(1, {}, None, cells, {})
+    return Figures(1, {}, None, cells)
 
 
 @settings(max_examples=60, deadline=None)
@@ -52,5 +52,5 @@ def test_parcels_of_the_old_units_are_parcels_of_the_new_one() -> None:
     cells = {(code, "2025-06"): Counts((0, 0, 0, 3, 10)) for code in parts}
     newest = {key: Newest((4, 4, 5, 5, 5, 5, 5, 5, 5)) for key in cells}
     open_month = told({key: cell + Counts((0, 0, 0, 0, 4)) for key, cell in cells.items()}, Book(), newest, Filters())
-    found = projected(Figures(1, {}, None, open_month, {}), Succession(REAL), MERGER)
+    found = projected(Figures(1, {}, None, open_month), Succession(REAL), MERGER)
     assert found.figures.cells["pt-x-da-bac", "2025-06"] == Counts((0, 0, 0, 4, 36))

@@ -103,7 +103,7 @@ def test_a_trend_joins_three_months_and_hides_what_is_below_the_limit() -> None:
 
 
 def _figures(cells: dict[tuple[str, str], Counts]) -> Figures:
-    return Figures(99, {}, None, cells, {})
+    return Figures(99, {}, None, cells)
 
 
 UNITS = {code: UnitInfo(code, f"Xã {code}", "commune", 0.87) for code in ("A", "B", "C")}
