@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from sinks.clickhouse.comparing import drop_scratch, make_scratch
 from sinks.clickhouse.queries import ClickHouseFigures, Query
 from sinks.clickhouse.strata import ClickHouseStrata
 from sinks.clickhouse.tallies import Tallies
+from web.assembly import spare_collector
 
 ANSWERS: Final = 1_000_000
 TIMES: Final = 12
@@ -88,7 +89,7 @@ class _Timed(ClickHouseFigures):
         super().__init__(client, "bench", 0.9)
         self.took: defaultdict[str, list[float]] = defaultdict(list)
 
-    def _rows(self, query: Query, **binds: Any) -> list[tuple[Any, ...]]:
+    def _rows(self, query: Query, **binds: Any) -> Sequence[Sequence[Any]]:
         with _noted(self.took[query.name]):
             return super()._rows(query, **binds)
 
@@ -135,6 +136,7 @@ def _measured(here: Room, answers: int) -> Report:
             "units": lambda: store.registry(version),
             "version": store.version,
         }
+        spare_collector()
         for ask in asks.values():
             ask()
         store.took.clear()

@@ -129,7 +129,7 @@ class Filters:
         return (self.month_from or "") <= month and (self.month_to is None or month <= self.month_to)
 
 
-class Counts(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True, gc=False):
     """Integers of one cell: how many dossiers ended, how many people were asked, reached, answered, and what they answered away from the
     desk. What was said at the desk (``desk_n``) is a series of its own; ``held`` answers wait for a person and are in no rate.
     """

@@ -190,7 +190,7 @@ def newest(client: Client, kind: Kind, since: Checkpoint) -> Version:
 
 def summed(
     client: Client, kind: Kind, version: Version, group: Sequence[str], where: str, binds: Mapping[str, Any]
-) -> list[tuple[Any, ...]]:
+) -> Sequence[Sequence[Any]]:
     """Rows of ``group`` and the kind's measures at ``version``. ``where``: over dimensions, bound by ``binds``."""
     start, built = last(client, kind, version)
     blocks = cover(start.number, built, 1)
@@ -203,7 +203,7 @@ def summed(
         SELECT {keys}, {", ".join(f"sum({m}) AS t_{m}" for m in kind.measures)} FROM ({" UNION ALL ".join(parts)})
         GROUP BY {by} HAVING {" OR ".join(f"t_{m} != 0" for m in kind.measures)}"""  # noqa: S608 - our own names
     with translated(f"asking ClickHouse for sums of table {kind.table}"):
-        return [tuple(row) for row in client.query(sql, parameters=dict(binds)).result_rows]
+        return client.query(sql, parameters=dict(binds)).result_rows
 
 
 class Checkpoints:

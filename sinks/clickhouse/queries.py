@@ -6,7 +6,7 @@ after a rebuild: within a topic echoes change nothing, because entities are coun
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -61,14 +61,31 @@ _WITHIN: Final = """
 """
 _HEARD: Final = _WITHIN + " AND ({mode:String} = '' OR mode = {mode:String})"
 _UNIT: Final = {"handling": "handling_unit", "receiving": "receiving_unit"}
+_HERE: Final = "place = {place:String}"
+_BESIDE: Final = "place = 'desk' AND {place:String} != 'desk'"
+_SCORES: Final = ("one", "two", "three", "four", "five")
 ANSWERS: Final = {
-    by: Query(f"answers by {by} unit", tallies.summed(tallies.ANSWERS, (unit, "month", "place"), _HEARD)) for by, unit in _UNIT.items()
+    by: Query(
+        f"answers by {by} unit",
+        f"""
+        SELECT {unit}, month, {", ".join(f"sumIf(t_{score}, {_HERE})" for score in (*_SCORES, "none"))}, sum(t_revised),
+            sumIf({" + ".join(f"t_{score}" for score in _SCORES)}, {_BESIDE}),
+            sumIf({" + ".join(f"t_{score}" for score in _SCORES[SATISFIED - 1 :])}, {_BESIDE}), sum(t_held)
+        FROM ({tallies.summed(tallies.ANSWERS, (unit, "month", "place"), f"({_HERE} OR place = 'desk') AND {_HEARD}")})
+        GROUP BY {unit}, month
+        """,  # noqa: S608 - our own names
+    )
+    for by, unit in _UNIT.items()
 }
-"""The same for each of the two units of a dossier, as all of these."""
+"""Of each of the two units of a dossier, as all of these: scores of the class asked for; beside them what was said at desks."""
 SCALES: Final = {
     by: Query(
         f"a question by {by} unit",
-        tallies.summed(tallies.DETAILS, (unit, "month", "place", "said"), _HEARD + " AND question = {question:String}"),
+        f"""
+        SELECT {unit}, month, {", ".join(f"sumIf(t_times, said = '{said}')" for said in (1, 2, 3, 4, 5, "null"))}, 0, 0, 0, 0
+        FROM ({tallies.summed(tallies.DETAILS, (unit, "month", "said"), f"{_HERE} AND {_HEARD} AND question = {{question:String}}")})
+        WHERE said IN ('1', '2', '3', '4', '5', 'null') GROUP BY {unit}, month
+        """,  # noqa: S608 - our own names
     )
     for by, unit in _UNIT.items()
 }
@@ -88,9 +105,6 @@ TARGETS: Final = Query(
     """,  # noqa: S608 - our own names
 )
 COMPLETE: Final = Query("complete", "SELECT count(), uniqExact(seq), max(seq) FROM counted")
-_ENDED, _REVISED, _DESK, _HELD = 7, 6, 10, 12
-_OPTIONS: Final = {"1": 0, "2": 1, "3": 2, "4": 3, "5": 4, "null": 5}
-"""Places in a list of integers in the order of ``Counts``; of the options of a scale."""
 _BY_UNIT: Final = tuple(query for queries in (ANSWERS, SCALES) for query in queries.values())
 QUERIES: Final = (VERSION, AS_OF, *_BY_UNIT, UNITS, TARGETS, COMPLETE)
 """All of them, for the contract tests against any server."""
@@ -106,9 +120,9 @@ class ClickHouseFigures:
         self._registry_id = registry_id
         self._default_target = default_target
 
-    def _rows(self, query: Query, **binds: Any) -> list[tuple[Any, ...]]:
+    def _rows(self, query: Query, **binds: Any) -> Sequence[Sequence[Any]]:
         with translated(f"asking ClickHouse for {query.name}"):
-            return [tuple(row) for row in self._client.query(query.sql, parameters=binds).result_rows]
+            return self._client.query(query.sql, parameters=binds).result_rows
 
     def version(self) -> Version:
         """The newest version there is."""
@@ -123,42 +137,22 @@ class ClickHouseFigures:
         """The counts at ``version`` (None: now), of units as they were: whoever shows them minds ``day``, ``unit`` and ``level``."""
         at = self.version() if version is None else version
         seq, counted_at = self._as_of(at)
-        within, cells = _within(filters), self._answers(filters, seq)
-        group = (_UNIT[filters.by], "month")
-        for unit, month, ended in checkpoints.summed(self._client, checkpoints.ENDED, at, group, _WITHIN, within):
-            cells[unit, month][_ENDED] = ended
-        for unit, month, *reach in checkpoints.summed(self._client, checkpoints.ASKED, at, group, _WITHIN, within):
-            cells[unit, month][_ENDED + 1 : _ENDED + 3] = reach
-        return Figures(seq, at, counted_at, _counts(cells))
+        group, within = (_UNIT[filters.by], "month"), _within(filters)
+        ended = checkpoints.summed(self._client, checkpoints.ENDED, at, group, _WITHIN, within)
+        asked = checkpoints.summed(self._client, checkpoints.ASKED, at, group, _WITHIN, within)
+        return Figures(seq, at, counted_at, _counts(self._answers(filters, seq), ended, asked))
 
     def _as_of(self, at: Version) -> tuple[int, datetime | None]:
         """Number and time of the last counted record of a version."""
         return next(((int(seq), aware(moment)) for seq, moment in self._rows(AS_OF, **_binds(at, COUNTED))), (0, None))
 
-    def _answers(self, filters: Filters, seq: int, start: int = 0) -> defaultdict[tuple[str, str], list[int]]:
-        """What the records after ``start`` up to ``seq`` say: the scores of ``filters.place``, what was said elsewhere beside it; in the
-        order of ``Counts``."""
-        cells: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 13)
-        within = _within(filters)
-        if filters.question is not None:
-            binds = tallies.cover(seq, tallies.count_built(self._client, tallies.DETAILS), self.block, start)
-            for unit, month, place, said, times in self._rows(SCALES[filters.by], **binds, **within, question=filters.question):
-                if place == filters.place and said in _OPTIONS:
-                    cells[unit, month][_OPTIONS[said]] += times
-            return cells
-        binds = tallies.cover(seq, tallies.count_built(self._client, tallies.ANSWERS), self.block, start)
-        for unit, month, place, *scores, none, revised, held in self._rows(ANSWERS[filters.by], **binds, **within):
-            if place == filters.place:
-                cell = cells[unit, month]
-                cell[:6] = (*scores, none)
-            elif place == "desk":
-                cell = cells[unit, month]
-                cell[_DESK : _DESK + 2] = (sum(scores), sum(scores[SATISFIED - 1 :]))
-            else:
-                continue
-            cell[_REVISED] += revised
-            cell[_HELD] += held
-        return cells
+    def _answers(self, filters: Filters, seq: int, start: int = 0) -> Sequence[Sequence[Any]]:
+        """What the records after ``start`` up to ``seq`` say: unit, month, scores, none, revised, of the desk n and satisfied, held."""
+        kind = tallies.ANSWERS if filters.question is None else tallies.DETAILS
+        binds = tallies.cover(seq, tallies.count_built(self._client, kind), self.block, start) | _within(filters) | {"place": filters.place}
+        if filters.question is None:
+            return self._rows(ANSWERS[filters.by], **binds)
+        return self._rows(SCALES[filters.by], **binds, question=filters.question)
 
     def registry(self, version: Version | None = None) -> Registry:
         """The units, with all their dated rows."""
@@ -208,11 +202,23 @@ class ClickHouseFigures:
         return bool(stored == distinct == last)
 
 
-def _counts(cells: dict[tuple[str, str], list[int]]) -> dict[tuple[str, str], Counts]:
-    return {key: Counts((a, b, c, d, e), *rest) for key, (a, b, c, d, e, *rest) in cells.items()}
+def _counts(
+    answers: Iterable[Sequence[Any]], ended: Iterable[Sequence[Any]] = (), asked: Iterable[Sequence[Any]] = ()
+) -> dict[tuple[str, str], Counts]:
+    """Rows of a unit and a month as counts."""
+    endings = {(unit, month): n for unit, month, n in ended}
+    reach = {(unit, month): (tried, reached) for unit, month, tried, reached in asked}
+    cells: dict[tuple[str, str], Counts] = {}
+    for unit, month, a, b, c, d, e, none, revised, desk_n, desk_satisfied, held in answers:
+        key = unit, month
+        cells[key] = Counts((a, b, c, d, e), none, revised, endings.pop(key, 0), *reach.pop(key, (0, 0)), desk_n, desk_satisfied, held)
+    for key in endings.keys() | reach.keys():
+        tried, reached = reach.get(key, (0, 0))
+        cells[key] = Counts(ended=endings.get(key, 0), asked=tried, reached=reached)
+    return cells
 
 
-def _within(filters: Filters) -> dict[str, str]:
+def _within(filters: Filters) -> dict[str, Any]:
     return {"field": filters.field or "", "channel": filters.channel or "", "mode": filters.mode or ""}
 
 
