@@ -181,7 +181,16 @@ def _filled(client: Client, answers: int) -> Iterator[str]:
     at, keep = time.monotonic(), Checkpoints(client)
     made = sum(keep.advance(kind) for kind in (ENDED, ASKED))
     yield f"{made} checkpoints in {time.monotonic() - at:.0f} s"
-    for table in ("tally", "tally_detail", "tally_ended", "tally_asked", "dossier_act", "invitation_step"):
+    for table in (
+        "tally",
+        "tally_detail",
+        "tally_whole",
+        "tally_detail_whole",
+        "tally_ended",
+        "tally_asked",
+        "dossier_act",
+        "invitation_step",
+    ):
         yield _kept(client, table, 0)
 
 

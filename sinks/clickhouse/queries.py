@@ -65,29 +65,37 @@ _HERE: Final = "place = {place:String}"
 _BESIDE: Final = "place = 'desk' AND {place:String} != 'desk'"
 _SCORES: Final = ("one", "two", "three", "four", "five")
 ANSWERS: Final = {
-    by: Query(
-        f"answers by {by} unit",
+    (by, whole): Query(
+        f"answers by {by} unit" + (", of all fields" if whole else ""),
         f"""
         SELECT {unit}, month, {", ".join(f"sumIf(t_{score}, {_HERE})" for score in (*_SCORES, "none"))}, sum(t_revised),
             sumIf({" + ".join(f"t_{score}" for score in _SCORES)}, {_BESIDE}),
             sumIf({" + ".join(f"t_{score}" for score in _SCORES[SATISFIED - 1 :])}, {_BESIDE}), sum(t_held)
-        FROM ({tallies.summed(tallies.ANSWERS, (unit, "month", "place"), f"({_HERE} OR place = 'desk') AND {_HEARD}")})
+        FROM ({tallies.summed(kind, (unit, "month", "place"), where)})
         GROUP BY {unit}, month
         """,  # noqa: S608 - our own names
     )
     for by, unit in _UNIT.items()
+    for whole, kind, where in (
+        (False, tallies.ANSWERS, f"({_HERE} OR place = 'desk') AND {_HEARD}"),
+        (True, tallies.ANSWERS_WHOLE, f"({_HERE} OR place = 'desk')"),
+    )
 }
-"""Of each of the two units of a dossier, as all of these: scores of the class asked for; beside them what was said at desks."""
+"""By whose unit, and whether without filters of field, channel and mode: scores of the class asked for; beside them what was said at desks."""
 SCALES: Final = {
-    by: Query(
-        f"a question by {by} unit",
+    (by, whole): Query(
+        f"a question by {by} unit" + (", of all fields" if whole else ""),
         f"""
         SELECT {unit}, month, {", ".join(f"sumIf(t_times, said = '{said}')" for said in (1, 2, 3, 4, 5, "null"))}, 0, 0, 0, 0
-        FROM ({tallies.summed(tallies.DETAILS, (unit, "month", "said"), f"{_HERE} AND {_HEARD} AND question = {{question:String}}")})
+        FROM ({tallies.summed(kind, (unit, "month", "said"), where)})
         WHERE said IN ('1', '2', '3', '4', '5', 'null') GROUP BY {unit}, month
         """,  # noqa: S608 - our own names
     )
     for by, unit in _UNIT.items()
+    for whole, kind, where in (
+        (False, tallies.DETAILS, f"{_HERE} AND question = {{question:String}} AND {_HEARD}"),
+        (True, tallies.DETAILS_WHOLE, f"{_HERE} AND question = {{question:String}}"),
+    )
 }
 UNITS: Final = Query(
     "units",
@@ -148,11 +156,15 @@ class ClickHouseFigures:
 
     def _answers(self, filters: Filters, seq: int, start: int = 0) -> Sequence[Sequence[Any]]:
         """What the records after ``start`` up to ``seq`` say: unit, month, scores, none, revised, of the desk n and satisfied, held."""
-        kind = tallies.ANSWERS if filters.question is None else tallies.DETAILS
-        binds = tallies.cover(seq, tallies.count_built(self._client, kind), self.block, start) | _within(filters) | {"place": filters.place}
+        within = _within(filters)
+        whole = not (filters.field or filters.channel or filters.mode)
         if filters.question is None:
-            return self._rows(ANSWERS[filters.by], **binds)
-        return self._rows(SCALES[filters.by], **binds, question=filters.question)
+            kind, query = tallies.ANSWERS_WHOLE if whole else tallies.ANSWERS, ANSWERS[filters.by, whole]
+        else:
+            kind, query = tallies.DETAILS_WHOLE if whole else tallies.DETAILS, SCALES[filters.by, whole]
+            within["question"] = filters.question
+        spans = tallies.cover(seq, tallies.count_built(self._client, kind), self.block, start)
+        return self._rows(query, **spans, **within, place=filters.place)
 
     def registry(self, version: Version | None = None) -> Registry:
         """The units, with all their dated rows."""

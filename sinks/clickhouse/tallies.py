@@ -8,7 +8,7 @@ in the past, except the further questions of an erased answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,19 +81,24 @@ def details(span: str) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """One of the two tables of sums: what it groups by, what it sums, and the signed rows it is made of."""
+    """One of the tables of sums: what it groups by, what it sums, the signed rows of a span that it is made of, and the table whose blocks
+    are summed once more into it, if it is a coarser one."""
 
     table: str
     dims: tuple[str, ...]
     measures: tuple[str, ...]
-
-    def rows(self, span: str) -> str:
-        """Signed rows of the records of a span."""
-        return signed(span) if self.table == "tally" else details(span)
+    rows: Callable[[str], str]
+    finer: str | None = None
 
 
-ANSWERS: Final = Kind("tally", DIMENSIONS, MEASURES)
-DETAILS: Final = Kind("tally_detail", (*DIMENSIONS, "question", "said"), ("times",))
+_COARSE: Final = ("handling_unit", "receiving_unit", "month", "place")
+ANSWERS: Final = Kind("tally", DIMENSIONS, MEASURES, signed)
+DETAILS: Final = Kind("tally_detail", (*DIMENSIONS, "question", "said"), ("times",), details)
+# A hundredth of the cells, for whoever does not ask for a field, a channel or a mode.
+ANSWERS_WHOLE: Final = Kind("tally_whole", _COARSE, MEASURES, signed, ANSWERS.table)
+DETAILS_WHOLE: Final = Kind("tally_detail_whole", (*_COARSE, "question", "said"), ("times",), details, DETAILS.table)
+KINDS: Final = (ANSWERS, DETAILS, ANSWERS_WHOLE, DETAILS_WHOLE)
+"""The finer ones first."""
 _SINGLE: Final = "((seq > {start:UInt64} AND seq <= {head:UInt64}) OR (seq > {tail:UInt64} AND seq <= {seq:UInt64}))"
 _BLOCKS: Final = " OR ".join(
     f"(level = {n} AND block >= {{{first}{n}:UInt32}} AND block < {{{end}{n}:UInt32}})"
@@ -156,8 +161,8 @@ class Tallies:
         Raises Retryable, Permanent; call again, also with the next batch: what is there is asked for anew.
         """
         made = 0
-        built, self._built = self._built or {kind.table: count_built(self._client, kind) for kind in (ANSWERS, DETAILS)}, {}
-        for kind in (ANSWERS, DETAILS):
+        built, self._built = self._built or {kind.table: count_built(self._client, kind) for kind in KINDS}, {}
+        for kind in KINDS:
             done = built[kind.table]
             for level in range(LEVELS):
                 while (done[level] + 1) * self._block * FAN**level <= seq:
@@ -169,7 +174,9 @@ class Tallies:
 
     def _build(self, kind: Kind, level: int, block: int) -> None:
         names, dims = ", ".join((*kind.dims, *kind.measures)), ", ".join(kind.dims)
-        if level == 0:
+        if level == 0 and kind.finer is not None:
+            source = f"SELECT {names} FROM {kind.finer} WHERE level = 0 AND block = {block} AND place != '{_MARK}'"  # noqa: S608 - our own names
+        elif level == 0:
             end = (block + 1) * self._block
             source = kind.rows(f"seq > {block * self._block} AND seq <= {end}").replace("{seq:UInt64}", str(end))
         else:

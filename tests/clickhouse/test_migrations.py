@@ -16,7 +16,7 @@ from sinks.clickhouse.checkpoints import ASKED, ENDED
 from sinks.clickhouse.connection import connect, ping
 from sinks.clickhouse.migrations import migrate, migrations, statements
 from sinks.clickhouse.tables import TABLES
-from sinks.clickhouse.tallies import ANSWERS, DETAILS
+from sinks.clickhouse.tallies import KINDS
 from tests.clickhouse.room import database, rows
 
 pytestmark = pytest.mark.stack
@@ -96,7 +96,7 @@ def test_an_unknown_engine_is_named(settings: Settings) -> None:
 def test_the_replicated_form_names_no_path_of_a_table() -> None:
     names = {"database": "h", "engine": "ReplicatedMergeTree", "settings": "fsync_after_insert = 1"}
     texts = [text for m in migrations() for text in statements(m.text, names) if text.lstrip().startswith("CREATE TABLE")]
-    assert len(texts) == len(TABLES) + len((ANSWERS, DETAILS)) + 2 * len((ENDED, ASKED))
+    assert len(texts) == len(TABLES) + len(KINDS) + 2 * len((ENDED, ASKED))
     assert all("ENGINE = ReplicatedMergeTree ORDER BY" in text and "PARTITION" not in text for text in texts)
 
 

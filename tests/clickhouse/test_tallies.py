@@ -9,6 +9,8 @@ from datetime import date, timedelta
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hailong.domain.scoring import Filters
 from hailong.events import CountedKind, Fact, Mode, SurveyCounted
@@ -16,7 +18,7 @@ from hailong.settings import Settings
 from sinks.clickhouse.archive import Archive
 from sinks.clickhouse.connection import connect
 from sinks.clickhouse.queries import ClickHouseFigures
-from sinks.clickhouse.tallies import ANSWERS, BLOCK, DETAILS, FAN, LEVELS, Tallies, count_built, cover
+from sinks.clickhouse.tallies import BLOCK, FAN, KINDS, LEVELS, Tallies, count_built, cover
 from tests.clickhouse.facts import about, counted
 from tests.clickhouse.room import database
 
@@ -118,7 +120,7 @@ def figures_of(settings: Settings) -> ClickHouseFigures:
 
 
 def test_blocks_of_several_levels_are_there(stored: Settings, facts: list[Fact]) -> None:
-    for kind in (ANSWERS, DETAILS):
+    for kind in KINDS:
         assert count_built(connect(stored), kind) == [len(facts) // (SMALL * FAN**level) for level in range(LEVELS)]
         assert count_built(connect(stored), kind)[2] == 1
 
@@ -150,7 +152,7 @@ def test_a_block_that_is_built_again_is_there_once(address: str, facts: list[Fac
         Archive(connect(settings), block=SMALL).absorb(COUNTED, 0, list(enumerate(facts))[:100])
         before = flat(figures_of(settings), Filters(), 100)
         again = Tallies(connect(settings), block=SMALL)
-        for kind in (ANSWERS, DETAILS):
+        for kind in KINDS:
             again._build(kind, 0, 3)
         assert flat(figures_of(settings), Filters(), 100) == before
         assert again.advance(100) == 0
@@ -169,3 +171,15 @@ def test_the_cover_is_exactly_the_first_records(seq: int) -> None:
         assert at == binds["tail"] <= seq
         if not lag:
             assert seq - binds["tail"] < BLOCK
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 3))
+def test_the_cover_of_a_span_is_each_of_its_records_once(start: int, more: int, lag: int) -> None:
+    seq, block = start + more, 3
+    binds = cover(seq, [max(0, seq // (block * FAN**level) - lag) for level in range(LEVELS)], block, start)
+    covered = Counter(n for n in range(1, seq + 1) if start < n <= binds["head"] or binds["tail"] < n)
+    for level in range(LEVELS):
+        size = block * FAN**level
+        for first, end in (("up", "top"), ("from", "to")):
+            covered.update(range(binds[f"{first}{level}"] * size + 1, binds[f"{end}{level}"] * size + 1))
+    assert covered == Counter(range(start + 1, seq + 1))
