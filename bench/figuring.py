@@ -23,7 +23,7 @@ from sinks.clickhouse.checkpoints import ASKED, ENDED, Checkpoints, summed
 from sinks.clickhouse.comparing import drop_scratch, make_scratch
 from sinks.clickhouse.queries import ClickHouseFigures, Query
 from sinks.clickhouse.strata import ClickHouseStrata
-from sinks.clickhouse.tallies import Tallies
+from sinks.clickhouse.tallies import KINDS, Tallies
 from web.assembly import spare_collector
 
 ANSWERS: Final = 1_000_000
@@ -181,16 +181,7 @@ def _filled(client: Client, answers: int) -> Iterator[str]:
     at, keep = time.monotonic(), Checkpoints(client)
     made = sum(keep.advance(kind) for kind in (ENDED, ASKED))
     yield f"{made} checkpoints in {time.monotonic() - at:.0f} s"
-    for table in (
-        "tally",
-        "tally_detail",
-        "tally_whole",
-        "tally_detail_whole",
-        "tally_ended",
-        "tally_asked",
-        "dossier_act",
-        "invitation_step",
-    ):
+    for table in (*(kind.table for kind in KINDS), ENDED.table, ASKED.table, ENDED.copy, ASKED.copy):
         yield _kept(client, table, 0)
 
 

@@ -81,7 +81,7 @@ ANSWERS: Final = {
         (True, tallies.ANSWERS_WHOLE, f"({_HERE} OR place = 'desk')"),
     )
 }
-"""By whose unit, and whether without filters of field, channel and mode: scores of the class asked for; beside them what was said at desks."""
+"""By whose unit, and whether without filters of field, channel and mode: scores of the class asked for; beside them the desks'."""
 SCALES: Final = {
     (by, whole): Query(
         f"a question by {by} unit" + (", of all fields" if whole else ""),
