@@ -17,11 +17,11 @@ from clickhouse_connect.driver.client import Client
 
 from bench.meters import Goal, Latency, Report, latency
 from bench.room import Room, room
-from hailong.domain.scoring import Filters
+from hailong.domain.scoring import Filters, Version
 from ops.wiring import Wiring
-from sinks.clickhouse.checkpoints import ASKED, ENDED, Checkpoints, summed
+from sinks.clickhouse.checkpoints import ASKED, CLOSED, DELIVERY, ENDED, Checkpoints, summed
 from sinks.clickhouse.comparing import drop_scratch, make_scratch
-from sinks.clickhouse.queries import ClickHouseFigures, Query
+from sinks.clickhouse.queries import COUNTED, ClickHouseFigures, Query
 from sinks.clickhouse.strata import ClickHouseStrata
 from sinks.clickhouse.tallies import KINDS, Tallies
 from web.assembly import spare_collector
@@ -79,6 +79,14 @@ _RATE: Final = """
     GROUP BY handling_unit, month
 """
 _BY: Final = ("handling_unit", "month")
+_PAGES: Final = {
+    "all units": Filters(), "one field": Filters(field="f3"), "a question": Filters(question="handover:Q1"),
+    "by receiving unit": Filters(by="receiving"),
+}  # fmt: skip
+_OPEN: Final = 1_000
+"""The last of each topic came after the last checkpoint: as many as there ever are, two facts of each message."""
+_BETWEEN: Final = 15
+"""Facts of each topic that come between two views."""
 _COLUMNS: Final = "handling_unit, month, kind, revision, place, field, score"
 
 
@@ -123,11 +131,19 @@ def _measured(here: Room, answers: int) -> Report:
         before, _ = store.answered_between(0, datetime(2024, 1, 14, tzinfo=UTC))
         if not sum(cell.answered for cell in store.figures(Filters(), version).cells.values()):
             raise RuntimeError("the invented answers are in no figure")
+        store = _Timed(client)
+        store.version()
+        later = _versions(version)
+
+        def first() -> _Timed:
+            store = _Timed(client)
+            firsts.append(store.took)
+            return store
+
+        firsts: list[dict[str, list[float]]] = []
         asks: dict[str, Callable[[], object]] = {
-            "page: all units": lambda: store.figures(Filters(), version),
-            "page: one field": lambda: store.figures(Filters(field="f3"), version),
-            "page: a question": lambda: store.figures(Filters(question="handover:Q1"), version),
-            "page: by receiving unit": lambda: store.figures(Filters(by="receiving"), version),
+            **{f"page: {name}": lambda f=f: store.figures(f, next(later)) for name, f in _PAGES.items()},  # type: ignore[misc]
+            **{f"first view: {name}": lambda f=f: first().figures(f, version) for name, f in _PAGES.items()},  # type: ignore[misc]
             "query: ended by handling unit": lambda: summed(client, ENDED, version, _BY, "1", {}),
             "query: asked by handling unit": lambda: summed(client, ASKED, version, _BY, "1", {}),
             "newest answers of the open month": lambda: store.newest("2025-12", version),
@@ -140,9 +156,15 @@ def _measured(here: Room, answers: int) -> Report:
         for ask in asks.values():
             ask()
         store.took.clear()
+        firsts.clear()
         for name, ask in asks.items():
             report.latencies.append(_asked(name, ask))
-        report.latencies += [latency(f"of it, {name}", took, len(took)) for name, took in sorted(store.took.items())]
+        for kept, all_took in (("", [store.took]), ("first view, ", firsts)):
+            by_name: defaultdict[str, list[float]] = defaultdict(list)
+            for one_took in all_took:
+                for name, seconds in one_took.items():
+                    by_name[name] += seconds
+            report.latencies += [latency(f"of it, {kept}{name}", took, len(took)) for name, took in sorted(by_name.items())]
         for name, ask in _peers(client, folder):
             report.latencies.append(_asked(name, ask))
         for one in report.latencies:
@@ -152,6 +174,13 @@ def _measured(here: Room, answers: int) -> Report:
         drop_scratch(there)
         shutil.rmtree(folder, ignore_errors=True)
     return report
+
+
+def _versions(newest: Version) -> Iterator[Version]:
+    """Ever newer ones: between two views of a page the province has gone on by some hundred facts."""
+    ends = {topic: newest[topic][0] for topic in (COUNTED, CLOSED, DELIVERY)}
+    for back in range(4 * (TIMES + 2), -1, -1):
+        yield newest | {topic: {0: end - min(end // 2, back * _BETWEEN)} for topic, end in ends.items()}
 
 
 def _asked(name: str, ask: Callable[[], object]) -> Latency:
@@ -167,22 +196,30 @@ def _asked(name: str, ask: Callable[[], object]) -> Latency:
 def _filled(client: Client, answers: int) -> Iterator[str]:
     """Invent the facts within the store, sum them; what that took."""
     records = answers * 3 // 2
-    for table, sql, rows in (("counted", _COUNTED, records), ("closed", _CLOSED, answers), ("delivery", _DELIVERY, answers)):
+    tables = (("counted", _COUNTED, records), ("closed", _CLOSED, answers), ("delivery", _DELIVERY, answers))
+    for table, sql, rows in tables:
         at = time.monotonic()
-        for first in range(0, rows, _CHUNK):
-            part = {"seed": _SEED, "first": first, "rows": min(_CHUNK, rows - first), "all": rows}
-            client.command(sql.format(**part), settings={"max_insert_threads": 1, "async_insert": 0})
+        _invent(client, sql, range(rows - _OPEN), rows)
         client.command(f"OPTIMIZE TABLE {table}")
         yield _kept(client, table, time.monotonic() - at)
     client.command(_REGISTERED)
     at = time.monotonic()
-    blocks = Tallies(client).advance(records)
+    blocks = Tallies(client).advance(records - _OPEN)
     yield f"{blocks} blocks of sums in {time.monotonic() - at:.0f} s"
     at, keep = time.monotonic(), Checkpoints(client)
     made = sum(keep.advance(kind) for kind in (ENDED, ASKED))
     yield f"{made} checkpoints in {time.monotonic() - at:.0f} s"
     for table in (*(kind.table for kind in KINDS), ENDED.table, ASKED.table, ENDED.copy, ASKED.copy):
         yield _kept(client, table, 0)
+    for _, sql, rows in tables:
+        _invent(client, sql, range(rows - _OPEN, rows), rows)
+
+
+def _invent(client: Client, sql: str, numbers: range, rows: int) -> None:
+    """Those ``numbers`` of ``rows`` facts."""
+    for first in numbers[::_CHUNK]:
+        part = {"seed": _SEED, "first": first, "rows": min(_CHUNK, numbers.stop - first), "all": rows}
+        client.command(sql.format(**part), settings={"max_insert_threads": 1, "async_insert": 0})
 
 
 def _kept(client: Client, table: str, seconds: float) -> str:

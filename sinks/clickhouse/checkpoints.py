@@ -21,7 +21,7 @@ from hailong.domain.scoring import Version
 from sinks.clickhouse.connection import translated
 from sinks.clickhouse.tallies import FAN, LEVELS, ONE_PART, cover
 
-STRIDE: Final = 8_192
+STRIDE: Final = 2_048
 """Facts from one checkpoint to the next at least; how many a question may have to read itself."""
 _MOST: Final = 1_000_000
 """Facts of one partition in one checkpoint at most, when there is much to catch up with."""
@@ -54,45 +54,25 @@ _DELIVERY_STEPS: Final = """
     WHERE purpose = 'invitation' AND state IN ('handed_over', 'unknown', 'delivered', 'failed') AND {span}"""
 
 
-def _counts(now: str) -> str:
-    """Whether a dossier has ended, of its acts that are ``now``: the last thing heard is not that it goes on. Both facts know the day
-    only: on the same day the number of acts decides."""
-    ended, again = f"act = 0 AND {now}", f"act = 1 AND {now}"
-    goes_on = f"""maxIf(day, {again}) > maxIf(day, {ended})
-        OR (maxIf(day, {again}) = maxIf(day, {ended}) AND uniqExactIf(event, {again}) >= uniqExactIf(event, {ended}))"""
-    return f"countIf(ends AND {now}) > 0 AND NOT (countIf({again}) > 0 AND ({goes_on}))"
-
-
-def _first(now: str) -> str:
-    """Of which cell a dossier is: of its first ending. 9, then 10 is one."""
-    cell = "tuple(handling_unit, receiving_unit, day, field, submission_channel)"
-    return f"argMinIf({cell}, tuple(day, _offset), ends AND {now})"
-
-
-# Two of ten million dossiers share a key with a chance of 3 in a million.
+# Each row stands for `side` 1, what is counted now, and unless it came late also for 0, what was counted before. Of which cell a dossier
+# is: of its first ending; 9, then 10 is one. It has ended unless the last thing heard is that it goes on; both facts know the day only: on
+# the same day the number of acts decides. Two of ten million dossiers share a key with a chance of 3 in a million.
+_SIDES: Final = "(SELECT *, arrayJoin(if(late = 1, [1], [0, 1])) AS side FROM {rows})"
 _ENDED: Final = f"""
-    SELECT toString(c.1.1) AS handling_unit, toString(c.1.2) AS receiving_unit, formatDateTime(c.1.3, '%Y-%m') AS month,
-        toString(c.1.4) AS field, toString(c.1.5) AS submission_channel, c.2 AS ended
+    SELECT toString(cell.1) AS handling_unit, toString(cell.2) AS receiving_unit, formatDateTime(cell.3, '%Y-%m') AS month,
+        toString(cell.4) AS field, toString(cell.5) AS submission_channel, toInt64(if(side = 1, 1, -1)) AS ended
     FROM (
-        SELECT dossier_key, arrayJoin([
-            ({_first("1")}, toInt64({_counts("1")})), ({_first("NOT late")}, -toInt64({_counts("NOT late")}))
-        ]) AS c
-        FROM {{rows}} GROUP BY dossier_key
-    ) WHERE c.2 != 0"""  # noqa: S608 - our own names
-_WAS_ASKED: Final = "bitAnd(groupBitOrIf(seen, {now}), 1) > 0"
-_WAS_REACHED: Final = """bitAnd(groupBitOrIf(seen, {now}), 1) > 0 AND (bitAnd(groupBitOrIf(seen, {now}), 2) > 0
-    OR (bitAnd(groupBitOrIf(seen, {now}), 4) > 0 AND bitAnd(groupBitOrIf(seen, {now}), 8) = 0))"""
-
-
-def _difference(sql: str) -> str:
-    return f"toInt64({sql.format(now='1')}) - toInt64({sql.format(now='NOT late')})"
-
-
+        SELECT side, argMinIf(tuple(handling_unit, receiving_unit, day, field, submission_channel), tuple(day, _offset), ends) AS cell,
+            countIf(ends) AS endings, maxIf(day, act = 0) AS closed_on, uniqExactIf(event, act = 0) AS times_closed,
+            countIf(act = 1) AS again, maxIf(day, act = 1) AS again_on, uniqExactIf(event, act = 1) AS times_again
+        FROM {_SIDES} GROUP BY dossier_key, side
+    )
+    WHERE endings > 0 AND NOT (again > 0 AND (again_on > closed_on OR (again_on = closed_on AND times_again >= times_closed)))"""  # noqa: S608 - our own names
 _ASKED: Final = f"""
-    SELECT {", ".join(f"toString({d}) AS {d}" for d in DIMENSIONS)}, asked, reached FROM (
-        SELECT survey_key, {_DIMS}, {_difference(_WAS_ASKED)} AS asked, {_difference(_WAS_REACHED)} AS reached
-        FROM {{rows}} GROUP BY survey_key, {_DIMS}
-    ) WHERE asked != 0 OR reached != 0"""  # noqa: S608 - our own names
+    SELECT {", ".join(f"toString({d}) AS {d}" for d in DIMENSIONS)}, toInt64(if(side = 1, 1, -1)) AS asked,
+        if(bitAnd(steps, 2) > 0 OR bitAnd(steps, 12) = 4, asked, 0) AS reached
+    FROM (SELECT side, {_DIMS}, groupBitOr(seen) AS steps FROM {_SIDES} GROUP BY survey_key, side, {_DIMS})
+    WHERE bitAnd(steps, 1) > 0"""  # noqa: S608 - our own names
 
 
 @dataclass(frozen=True)
@@ -144,14 +124,23 @@ def _of(kind: Kind, version: Version) -> tuple[Places, ...]:
     return tuple({p: end for p, end in version.get(topic, {}).items() if end} for topic, _, _ in kind.facts)
 
 
-def _changes(kind: Kind, before: Sequence[Places], after: Sequence[Places]) -> str:
-    """Signed rows: what each dossier or survey counts for at ``after`` less what it counted for at ``before``."""
-    new = " UNION ALL ".join(
+def _facts(kind: Kind, before: Sequence[Places], after: Sequence[Places]) -> str:
+    """The facts between two versions."""
+    return " UNION ALL ".join(
         f"SELECT {kind.columns} FROM ({rows.format(span=f'({_span(b, a)})')})"  # noqa: S608 - our own names
         for (_, _, rows), b, a in zip(kind.facts, before, after, strict=True)
     )
+
+
+def _changes(kind: Kind, copied: Sequence[Places], before: Sequence[Places], after: Sequence[Places]) -> str:
+    """Signed rows: what each dossier or survey counts for at ``after`` less what it counted for at ``before``. ``copied``: up to where
+    facts stand in the copy at least."""
+    new = _facts(kind, before, after)
     within = " OR ".join(f"({f'act = {n} AND ' if len(kind.facts) > 1 else ''}({_span({}, places)}))" for n, places in enumerate(before))
-    old = f"SELECT {kind.columns} FROM {kind.copy} WHERE {kind.key} IN (SELECT {kind.key} FROM ({new})) AND ({within})"  # noqa: S608 - our own names
+    mine = f"{kind.key} IN (SELECT {kind.key} FROM ({new}))"  # noqa: S608 - our own names
+    old = f"SELECT {kind.columns} FROM {kind.copy} WHERE {mine} AND ({within})"  # noqa: S608 - our own names
+    if any(b.get(p, 0) > c.get(p, 0) for b, c in zip(before, copied, strict=True) for p in b):
+        old += f" UNION ALL SELECT {kind.columns} FROM ({_facts(kind, copied, before)}) WHERE {mine}"  # noqa: S608 - our own names
     rows = f"(SELECT *, 1 AS late FROM ({new}) UNION ALL SELECT *, 0 AS late FROM ({old}))"  # noqa: S608 - our own names
     return kind.changes.format(rows=rows)
 
@@ -178,14 +167,17 @@ def last(client: Client, kind: Kind, version: Version | None = None) -> tuple[Ch
     return Checkpoint(number, at[: len(kind.facts)]), [found[level][0] if level in found else 0 for level in range(LEVELS)]
 
 
-def newest(client: Client, kind: Kind, since: Checkpoint) -> Version:
-    """How far the topics of a kind are: only what came after a checkpoint is looked at."""
-    version: Version = {}
-    for (topic, table, _), places in zip(kind.facts, since.at, strict=True):
-        sql = f"SELECT _partition, max(_offset) + 1 FROM {table} WHERE {_beyond(places)} GROUP BY _partition"  # noqa: S608 - our own names
-        with translated(f"asking how far table {table} is"):
-            version[topic] = {**places, **{int(p): int(end) for p, end in client.query(sql).result_rows}}
-    return version
+def ends(kind: Kind, since: Checkpoint) -> str:
+    """Rows of topic, partition and following offset of a kind: only what came after a checkpoint is looked at."""
+    return " UNION ALL ".join(
+        f"SELECT '{topic}' AS topic, _partition, max(_offset) + 1 FROM {table} WHERE {_beyond(places)} GROUP BY _partition"  # noqa: S608 - our own names
+        for (topic, table, _), places in zip(kind.facts, since.at, strict=True)
+    )
+
+
+def known_ends(kind: Kind, since: Checkpoint) -> Version:
+    """How far its topics were at a checkpoint."""
+    return {topic: dict(places) for (topic, _, _), places in zip(kind.facts, since.at, strict=True)}
 
 
 def summed(
@@ -195,10 +187,37 @@ def summed(
     start, built = last(client, kind, version)
     blocks = cover(start.number, built, 1)
     spans = " OR ".join(f"(level = {n} AND block >= {blocks[f'from{n}']} AND block < {blocks[f'to{n}']})" for n in range(LEVELS))
-    names, keys, by = ", ".join((*DIMENSIONS, *kind.measures)), ", ".join(group), ", ".join(g.rpartition(" AS ")[2] for g in group)
-    parts = [f"SELECT {names} FROM {kind.table} WHERE mark = 0 AND ({spans}) AND ({where})"]  # noqa: S608 - our own names
+    parts = [f"SELECT {_of_cells(kind)} FROM {kind.table} WHERE mark = 0 AND ({spans}) AND ({where})"]  # noqa: S608 - our own names
     if (end := _of(kind, version)) != start.at:
-        parts.append(f"SELECT {names} FROM ({_changes(kind, start.at, end)}) WHERE {where}")  # noqa: S608 - our own names
+        parts.append(f"SELECT {_of_cells(kind)} FROM ({_changes(kind, start.at, start.at, end)}) WHERE {where}")  # noqa: S608 - our own names
+    return _grouped(client, kind, parts, group, binds)
+
+
+def changed(
+    client: Client,
+    kind: Kind,
+    known: Checkpoint,
+    before: Version,
+    after: Version,
+    group: Sequence[str],
+    where: str,
+    binds: Mapping[str, Any],
+) -> Sequence[Sequence[Any]]:
+    """The same of what ``after`` says and ``before`` did not, which may lie anywhere before it. ``known``: any checkpoint that there
+    is, best the last."""
+    at, end = _of(kind, before), _of(kind, after)
+    if at == end:
+        return ()
+    copied = known.at or tuple({} for _ in at)
+    return _grouped(client, kind, [f"SELECT {_of_cells(kind)} FROM ({_changes(kind, copied, at, end)}) WHERE {where}"], group, binds)  # noqa: S608 - our own names
+
+
+def _of_cells(kind: Kind) -> str:
+    return ", ".join((*DIMENSIONS, *kind.measures))
+
+
+def _grouped(client: Client, kind: Kind, parts: Sequence[str], group: Sequence[str], binds: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    keys, by = ", ".join(group), ", ".join(g.rpartition(" AS ")[2] for g in group)
     sql = f"""
         SELECT {keys}, {", ".join(f"sum({m}) AS t_{m}" for m in kind.measures)} FROM ({" UNION ALL ".join(parts)})
         GROUP BY {by} HAVING {" OR ".join(f"t_{m} != 0" for m in kind.measures)}"""  # noqa: S608 - our own names
@@ -232,7 +251,7 @@ class Checkpoints:
         made = 0
         while True:
             start, built = last(self._client, kind)
-            end = _of(kind, newest(self._client, kind, start))
+            end = _of(kind, self._newest(kind, start))
             due = tuple({p: min(o, b.get(p, 0) + _MOST) for p, o in e.items()} for b, e in zip(start.at, end, strict=True))
             fresh = sum(o - b.get(p, 0) for b, d in zip(start.at, due, strict=True) for p, o in d.items())
             if fresh < self._stride:
@@ -243,6 +262,13 @@ class Checkpoints:
                     self._sum(kind, level, built[level])
             made += 1
 
+    def _newest(self, kind: Kind, since: Checkpoint) -> Version:
+        version = known_ends(kind, since)
+        with translated(f"asking how far the facts of table {kind.table} are"):
+            for topic, partition, following in self._client.query(ends(kind, since)).result_rows:
+                version[topic][int(partition)] = int(following)
+        return version
+
     def _make(self, kind: Kind, start: Checkpoint, due: Sequence[Places]) -> None:
         number = start.number
         for (_, table, rows), before, after in zip(kind.facts, start.at, due, strict=True):
@@ -251,7 +277,7 @@ class Checkpoints:
                 copied = f"INSERT INTO {kind.copy} ({kind.columns}) SELECT {kind.columns} FROM ({span})"  # noqa: S608 - our own names
                 token = f"{table}:{number}:{sorted(before.items())}:{sorted(after.items())}"
                 self._insert(f"copying rows of {table} into table {kind.copy}", copied, token)
-        self._put(kind, 0, number, _changes(kind, start.at, due), due)
+        self._put(kind, 0, number, _changes(kind, start.at, start.at, due), due)
 
     def _sum(self, kind: Kind, level: int, block: int) -> None:
         names = ", ".join((*DIMENSIONS, *kind.measures))

@@ -6,9 +6,13 @@ after a rebuild: within a topic echoes change nothing, because entities are coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from threading import Lock
 from typing import Any, Final
 
 import msgspec
@@ -50,11 +54,14 @@ def _upto(prefix: str = "") -> str:
 
 # Counted records stand in their order, so that the last one is found at once; of dossiers and surveys see ``checkpoints``.
 _LAST: Final = [
-    f"SELECT '{topic}' AS topic, _partition, max(_offset) + 1 FROM {table} GROUP BY _partition"  # noqa: S608 - our own names
+    f"SELECT '{topic}' AS topic, _partition, max(_offset) + 1, NULL AS last_seq, NULL AS last_at FROM {table} GROUP BY _partition"  # noqa: S608 - our own names
     for topic, table in _TOPICS.items()
 ]
-_LAST_COUNTED: Final = "SELECT 'survey.counted.v1', _partition, _offset + 1 FROM (SELECT * FROM counted ORDER BY seq DESC LIMIT 1)"
-VERSION: Final = Query("version", " UNION ALL ".join([*_LAST, _LAST_COUNTED]))
+_LAST_COUNTED: Final = """
+    SELECT 'survey.counted.v1', _partition, _offset + 1, seq AS last_seq, counted_at AS last_at
+    FROM (SELECT * FROM counted ORDER BY seq DESC LIMIT 1)
+"""
+_LAST_KNOWN: Final = " UNION ALL ".join([*_LAST, _LAST_COUNTED])
 AS_OF: Final = Query("as_of", f"SELECT seq, counted_at FROM counted WHERE {_upto()} ORDER BY seq DESC LIMIT 1")  # noqa: S608 - our own names
 _WITHIN: Final = """
     ({field:String} = '' OR field = {field:String}) AND ({channel:String} = '' OR submission_channel = {channel:String})
@@ -65,13 +72,13 @@ _HERE: Final = "place = {place:String}"
 _BESIDE: Final = "place = 'desk' AND {place:String} != 'desk'"
 _SCORES: Final = ("one", "two", "three", "four", "five")
 ANSWERS: Final = {
-    (by, whole): Query(
-        f"answers by {by} unit" + (", of all fields" if whole else ""),
+    (by, whole, few): Query(
+        f"answers by {by} unit" + (", of all fields" if whole else "") + (", newest" if few else ""),
         f"""
         SELECT {unit}, month, {", ".join(f"sumIf(t_{score}, {_HERE})" for score in (*_SCORES, "none"))}, sum(t_revised),
             sumIf({" + ".join(f"t_{score}" for score in _SCORES)}, {_BESIDE}),
             sumIf({" + ".join(f"t_{score}" for score in _SCORES[SATISFIED - 1 :])}, {_BESIDE}), sum(t_held)
-        FROM ({tallies.summed(kind, (unit, "month", "place"), where)})
+        FROM ({tallies.summed(kind, (unit, "month", "place"), where, blocks=not few)})
         GROUP BY {unit}, month
         """,  # noqa: S608 - our own names
     )
@@ -80,14 +87,16 @@ ANSWERS: Final = {
         (False, tallies.ANSWERS, f"({_HERE} OR place = 'desk') AND {_HEARD}"),
         (True, tallies.ANSWERS_WHOLE, f"({_HERE} OR place = 'desk')"),
     )
+    for few in (False, True)
 }
-"""By whose unit, and whether without filters of field, channel and mode: scores of the class asked for; beside them the desks'."""
+"""By whose unit, whether without filters of field, channel and mode, and whether of so few records that no sums are read: scores of the
+class asked for; beside them the desks'."""
 SCALES: Final = {
-    (by, whole): Query(
-        f"a question by {by} unit" + (", of all fields" if whole else ""),
+    (by, whole, few): Query(
+        f"a question by {by} unit" + (", of all fields" if whole else "") + (", newest" if few else ""),
         f"""
         SELECT {unit}, month, {", ".join(f"sumIf(t_times, said = '{said}')" for said in (1, 2, 3, 4, 5, "null"))}, 0, 0, 0, 0
-        FROM ({tallies.summed(kind, (unit, "month", "said"), where)})
+        FROM ({tallies.summed(kind, (unit, "month", "said"), where, blocks=not few)})
         WHERE said IN ('1', '2', '3', '4', '5', 'null') GROUP BY {unit}, month
         """,  # noqa: S608 - our own names
     )
@@ -96,6 +105,7 @@ SCALES: Final = {
         (False, tallies.DETAILS, f"{_HERE} AND question = {{question:String}} AND {_HEARD}"),
         (True, tallies.DETAILS_WHOLE, f"{_HERE} AND question = {{question:String}}"),
     )
+    for few in (False, True)
 }
 UNITS: Final = Query(
     "units",
@@ -114,8 +124,17 @@ TARGETS: Final = Query(
 )
 COMPLETE: Final = Query("complete", "SELECT count(), uniqExact(seq), max(seq) FROM counted")
 _BY_UNIT: Final = tuple(query for queries in (ANSWERS, SCALES) for query in queries.values())
-QUERIES: Final = (VERSION, AS_OF, *_BY_UNIT, UNITS, TARGETS, COMPLETE)
+QUERIES: Final = (AS_OF, *_BY_UNIT, UNITS, TARGETS, COMPLETE)
 """All of them, for the contract tests against any server."""
+
+
+_BY_FACTS: Final = (checkpoints.ENDED, checkpoints.ASKED)
+_HELD: Final = 8
+"""Of so many different questions the counts are kept."""
+
+
+_FAR: Final = 2 * checkpoints.STRIDE
+"""Facts of a topic between two versions from which on it is quicker to begin from the sums."""
 
 
 class ClickHouseFigures:
@@ -127,6 +146,10 @@ class ClickHouseFigures:
         self._client = client
         self._registry_id = registry_id
         self._default_target = default_target
+        self._held: OrderedDict[Filters, Figures] = OrderedDict()
+        self._known = dict.fromkeys(_BY_FACTS, checkpoints.Checkpoint(0, ()))
+        self._newest: tuple[Mapping[int, int], tuple[int, datetime | None]] = {}, (0, None)
+        self._lock = Lock()
 
     def _rows(self, query: Query, **binds: Any) -> Sequence[Sequence[Any]]:
         with translated(f"asking ClickHouse for {query.name}"):
@@ -135,36 +158,76 @@ class ClickHouseFigures:
     def version(self) -> Version:
         """The newest version there is."""
         version: Version = {topic: {} for topic in (COUNTED, *_TOPICS)}
-        for kind in (checkpoints.ENDED, checkpoints.ASKED):
-            version |= checkpoints.newest(self._client, kind, checkpoints.last(self._client, kind)[0])
-        for topic, partition, following in self._rows(VERSION):
+        parts = [_LAST_KNOWN]
+        for kind in _BY_FACTS:
+            since = self._known[kind] = checkpoints.last(self._client, kind)[0]
+            version |= checkpoints.known_ends(kind, since)
+            parts.append(f"SELECT *, NULL AS last_seq, NULL AS last_at FROM ({checkpoints.ends(kind, since)})")  # noqa: S608 - our own names
+        for topic, partition, following, seq, moment in self._rows(Query("version", " UNION ALL ".join(parts))):
             version[topic][int(partition)] = int(following)
+            if seq is not None:
+                self._newest = version[topic], (int(seq), aware(moment))
         return version
 
     def figures(self, filters: Filters, version: Version | None = None) -> Figures:
         """The counts at ``version`` (None: now), of units as they were: whoever shows them minds ``day``, ``unit`` and ``level``."""
         at = self.version() if version is None else version
         seq, counted_at = self._as_of(at)
+        counted = Filters(
+            field=filters.field, channel=filters.channel, mode=filters.mode, place=filters.place, question=filters.question, by=filters.by
+        )
+        with self._lock:
+            held = self._held.get(counted)
+        if held is None or not _follows(held, seq, at):
+            group, within = (_UNIT[filters.by], "month"), _within(filters)
+            rows = self._each(
+                lambda: self._answers(filters, seq),
+                *(partial(checkpoints.summed, self._client, kind, at, group, _WITHIN, within) for kind in _BY_FACTS),
+            )
+            found = Figures(seq, at, counted_at, _counts(*rows))
+        else:
+            found = Figures(seq, at, counted_at, _added(held.cells, self._since(held, filters, seq, at)))
+        with self._lock:
+            if (other := self._held.get(counted)) is None or other.as_of <= seq:
+                self._held[counted] = found
+                self._held.move_to_end(counted)
+            while len(self._held) > _HELD:
+                self._held.popitem(last=False)
+        return found
+
+    def _since(self, held: Figures, filters: Filters, seq: int, at: Version) -> dict[tuple[str, str], Counts]:
+        """What a later version has more than ``held``."""
         group, within = (_UNIT[filters.by], "month"), _within(filters)
-        ended = checkpoints.summed(self._client, checkpoints.ENDED, at, group, _WITHIN, within)
-        asked = checkpoints.summed(self._client, checkpoints.ASKED, at, group, _WITHIN, within)
-        return Figures(seq, at, counted_at, _counts(self._answers(filters, seq), ended, asked))
+        places = held.version, at, group, _WITHIN, within
+        rows = self._each(
+            lambda: self._answers(filters, seq, held.as_of) if seq > held.as_of else (),
+            *(partial(checkpoints.changed, self._client, kind, self._known[kind], *places) for kind in _BY_FACTS),
+        )
+        return _counts(*rows)
+
+    def _each(self, *asks: Callable[[], Sequence[Sequence[Any]]]) -> list[Sequence[Sequence[Any]]]:
+        """Ask for all at once: most of what a question of this size takes is its reading by ClickHouse, one core each."""
+        with ThreadPoolExecutor(len(asks)) as side_by_side:
+            return list(side_by_side.map(lambda ask: ask(), asks))
 
     def _as_of(self, at: Version) -> tuple[int, datetime | None]:
         """Number and time of the last counted record of a version."""
+        places, found = self._newest
+        if places and places == at.get(COUNTED):
+            return found
         return next(((int(seq), aware(moment)) for seq, moment in self._rows(AS_OF, **_binds(at, COUNTED))), (0, None))
 
     def _answers(self, filters: Filters, seq: int, start: int = 0) -> Sequence[Sequence[Any]]:
         """What the records after ``start`` up to ``seq`` say: unit, month, scores, none, revised, of the desk n and satisfied, held."""
-        within = _within(filters)
-        whole = not (filters.field or filters.channel or filters.mode)
+        within = _within(filters) | {"place": filters.place}
+        whole, few = not (filters.field or filters.channel or filters.mode), 0 < seq - start <= _FAR
         if filters.question is None:
-            kind, query = tallies.ANSWERS_WHOLE if whole else tallies.ANSWERS, ANSWERS[filters.by, whole]
+            kind, query = tallies.ANSWERS_WHOLE if whole else tallies.ANSWERS, ANSWERS[filters.by, whole, few]
         else:
-            kind, query = tallies.DETAILS_WHOLE if whole else tallies.DETAILS, SCALES[filters.by, whole]
+            kind, query = tallies.DETAILS_WHOLE if whole else tallies.DETAILS, SCALES[filters.by, whole, few]
             within["question"] = filters.question
-        spans = tallies.cover(seq, tallies.count_built(self._client, kind), self.block, start)
-        return self._rows(query, **spans, **within, place=filters.place)
+        spans = {"start": start, "seq": seq} if few else tallies.cover(seq, tallies.count_built(self._client, kind), self.block, start)
+        return self._rows(query, **spans, **within)
 
     def registry(self, version: Version | None = None) -> Registry:
         """The units, with all their dated rows."""
@@ -228,6 +291,28 @@ def _counts(
         tried, reached = reach.get(key, (0, 0))
         cells[key] = Counts(ended=endings.get(key, 0), asked=tried, reached=reached)
     return cells
+
+
+def _added(cells: Mapping[tuple[str, str], Counts], more: Mapping[tuple[str, str], Counts]) -> dict[tuple[str, str], Counts]:
+    """Both together; a cell in which nothing is left is none."""
+    added, nothing = dict(cells), Counts()
+    for key, counts in more.items():
+        if (sum_ := added.get(key, nothing) + counts) == nothing:
+            added.pop(key, None)
+        else:
+            added[key] = sum_
+    return added
+
+
+def _follows(held: Figures, seq: int, at: Version) -> bool:
+    """Whether a version lies after another one, and not far."""
+    if not 0 <= seq - held.as_of <= _FAR:
+        return False
+    for topic in checkpoints.KINDS:
+        before, after = held.version.get(topic, {}), at.get(topic, {})
+        if any(after.get(p, 0) < offset for p, offset in before.items()) or sum(after.values()) - sum(before.values()) > _FAR:
+            return False
+    return True
 
 
 def _within(filters: Filters) -> dict[str, Any]:

@@ -100,6 +100,7 @@ DETAILS_WHOLE: Final = Kind("tally_detail_whole", (*_COARSE, "question", "said")
 KINDS: Final = (ANSWERS, DETAILS, ANSWERS_WHOLE, DETAILS_WHOLE)
 """The finer ones first."""
 _SINGLE: Final = "((seq > {start:UInt64} AND seq <= {head:UInt64}) OR (seq > {tail:UInt64} AND seq <= {seq:UInt64}))"
+_FEW: Final = "(seq > {start:UInt64} AND seq <= {seq:UInt64})"
 _BLOCKS: Final = " OR ".join(
     f"(level = {n} AND block >= {{{first}{n}:UInt32}} AND block < {{{end}{n}:UInt32}})"
     for n in range(LEVELS)
@@ -107,18 +108,16 @@ _BLOCKS: Final = " OR ".join(
 )
 
 
-def summed(kind: Kind, group: Sequence[str], where: str = "1", measures: Sequence[str] | None = None) -> str:
+def summed(kind: Kind, group: Sequence[str], where: str = "1", measures: Sequence[str] | None = None, *, blocks: bool = True) -> str:
     """Sums by ``group`` of a span of records, with the binds of ``cover``. ``group``: dimensions, or expressions over them that name
-    themselves; ``where``: over dimensions."""
+    themselves; ``where``: over dimensions. Without ``blocks`` of records alone, after ``start`` up to ``seq``."""
     asked = measures or kind.measures
     names, sums = ", ".join((*kind.dims, *asked)), ", ".join(f"sum({m}) AS t_{m}" for m in asked)
     keys, by = ", ".join(group), ", ".join(g.rpartition(" AS ")[2] for g in group)
+    records = f"SELECT {names} FROM ({kind.rows(_SINGLE if blocks else _FEW)}) WHERE {where}"  # noqa: S608 - our own names
+    built = f"SELECT {names} FROM {kind.table} WHERE ({_BLOCKS}) AND place != '{_MARK}' AND ({where}) UNION ALL "  # noqa: S608 - our own names
     return f"""
-        SELECT {keys}, {sums} FROM (
-            SELECT {names} FROM {kind.table} WHERE ({_BLOCKS}) AND place != '{_MARK}' AND ({where})
-            UNION ALL
-            SELECT {names} FROM ({kind.rows(_SINGLE)}) WHERE {where}
-        )
+        SELECT {keys}, {sums} FROM ({built if blocks else ""}{records})
         GROUP BY {by} HAVING {" OR ".join(f"t_{m} != 0" for m in asked)}"""  # noqa: S608 - our own names
 
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any, cast, get_args
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -150,9 +151,25 @@ def test_there_are_checkpoints_of_three_levels(stored: Settings) -> None:
 
 @pytest.mark.parametrize("field", [None, "land"])
 def test_any_version_gives_what_a_naive_reading_gives(stored: Settings, written: list[tuple[str, int, Fact]], field: str | None) -> None:
-    log, figures = placed(written), figures_of(stored)
+    log = placed(written)
     for version in versions(log, 9, 25):
-        assert summed(figures, version, field) == naive(log, version, field)
+        assert summed(figures_of(stored), version, field) == naive(log, version, field)
+
+
+@pytest.mark.parametrize("step", [1, 4, 40])
+def test_whoever_asks_again_adds_what_came_since(
+    stored: Settings, written: list[tuple[str, int, Fact]], step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Near and far of the last checkpoint, across some, and back to an older version."""
+    figures, draw = figures_of(stored), random.Random(step)
+    monkeypatch.setattr(checkpoints, "summed", counting := Mock(wraps=checkpoints.summed))
+    for end in [*range(900, 900 + 30 * step, step), 700]:
+        log = placed(written[: end + draw.randrange(step)])
+        version: Version = defaultdict(dict)
+        for (topic, partition), facts in log.items():
+            version[topic][partition] = len(facts)
+        assert summed(figures, dict(version)) == naive(log, version)
+    assert counting.call_count == 4
 
 
 def test_the_newest_version_is_the_end_of_every_partition(stored: Settings, written: list[tuple[str, int, Fact]]) -> None:
