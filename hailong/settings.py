@@ -89,6 +89,7 @@ class Settings:
     dead_letter_limit: int = _s(100, "dead letters of a source within an hour after which it is paused")
     unknown_codes_per_minute: int = _s(120, "unknown codes the survey site looks up in a minute, over all addresses")
     desk_networks: str = _s("", "networks of the desks (CIDR, comma-separated): first answers from there in office hours are held")
+    alert_mails_from: str = _s("", "first day (YYYY-MM-DD) of mails about single alerts; before it they are shown and kept; empty: at once")
     digest_at: str = _s("07:30", "local time of the daily mail to the quality office")
     default_target: float = _s(0.90, "target where none is set (product default)")
     service: str = _s("hailong", "name of this process in logs and metrics")

@@ -25,7 +25,7 @@ from hailong.domain.units import LOCAL
 from hailong.domain.ways import Switching, Way
 from hailong.events import AlertChanged, CaseChanged, MessageChannel, Purpose
 from hailong.ports import Channel, Claimed, Clock, OutgoingMessage, Receipt
-from hailong.settings import Settings
+from hailong.settings import SettingError, Settings
 from ops.clock import make_clock
 from ops.keys import Keys, Peppered
 from ops.outboxes import held_name
@@ -231,6 +231,14 @@ class Wiring:
     @cached_property
     def directory(self) -> Directory:
         return Directory(tomllib.loads(Path(self.settings.officers_file).read_text("utf-8-sig")) if self.settings.officers_file else {})
+
+    @cached_property
+    def alert_mails_from(self) -> date | None:
+        """The first day on which officers get mails about alerts. Raises SettingError."""
+        try:
+            return date.fromisoformat(self.settings.alert_mails_from) if self.settings.alert_mails_from else None
+        except ValueError:
+            raise SettingError("HAILONG_ALERT_MAILS_FROM: not a day. Write it as YYYY-MM-DD, or leave it empty.") from None
 
     def officers_ref(self, step: str, address: str) -> str:
         """The id of an officers' message: the step it tells and whom, without naming them."""

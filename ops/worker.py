@@ -98,7 +98,7 @@ class Role:
         sender = kind(self.outbox, w.clock, real_now, channels, w.compose, rules, self.worker, w.is_open)
         self.background.append(sender.run())
         words = w.words_of(w.unit_names(self.ledger))
-        return Told(self.outbox, w.clock, sender.wake, w.directory.of, words, w.officers_ref)
+        return Told(self.outbox, w.clock, sender.wake, w.directory.of, words, w.officers_ref, w.alert_mails_from)
 
     def _count(self) -> Handler:
         counter = Counter(self.outbox, self.wiring.clock)

@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
 
+from hailong.domain.hours import local
 from hailong.domain.quality import about_data
 from hailong.events import AlertChanged, CaseChanged
 from hailong.ports import (
@@ -303,7 +304,8 @@ def _outcomes(ended: Sequence[Settlement]) -> dict[str, list[str]]:
 class Told:
     """The handler of send's topics: wakes the sender, and makes officers' messages of alerts and cases.
 
-    ``addressees(unit, confidential)`` gives addresses; ``words(fact)`` what the text is made from.
+    ``addressees(unit, confidential)`` gives addresses; ``words(fact)`` what the text is made from; ``alerts_from``: the first day on which
+    alerts are mailed, so that a province can see for a while how often they are right before anybody is disturbed.
     """
 
     def __init__(
@@ -314,10 +316,12 @@ class Told:
         addressees: Callable[[str, bool], Sequence[str]],
         words: Callable[[AlertChanged | CaseChanged], Mapping[str, Any]],
         ref: Callable[[str, str], str],
+        alerts_from: date | None = None,
     ) -> None:
         self._outbox = outbox
         self._clock = clock
         self._wake = wake
+        self._alerts_from = alerts_from
         self._addressees = addressees
         self._words = words
         self._ref = ref
@@ -331,8 +335,9 @@ class Told:
 
     def _schedule(self, tx: Transaction, news: Sequence[AlertChanged | CaseChanged]) -> None:
         now = self._clock.now()
+        silent = self._alerts_from is not None and local(now).date() < self._alerts_from
         for fact in news:
-            if isinstance(fact, AlertChanged) and fact.state not in ("raised", "cleared", "settled"):
+            if isinstance(fact, AlertChanged) and (silent or fact.state not in ("raised", "cleared", "settled")):
                 continue
             ref = fact.alert_id if isinstance(fact, AlertChanged) else fact.case_id
             # What is about data can hold small counts: like a case it goes to the quality office only.

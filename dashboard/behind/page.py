@@ -26,6 +26,7 @@ from dashboard.refusing import wrong_question
 from dashboard.scope import Scope
 from dashboard.view import ASKED, Question, collated, question
 from hailong.domain.access import Role
+from hailong.domain.fields import field_name
 from hailong.domain.scoring import PRIVACY_LIMIT, Version
 from hailong.domain.strata import later
 from hailong.domain.units import LOCAL
@@ -90,6 +91,7 @@ class BehindPages:
             "digits": 1,
             "limit": PRIVACY_LIMIT, "fewest": FEWEST, "counted_at": at.astimezone(LOCAL) if at else None, "rates": RATES,
             "box": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "bottom": BOTTOM},
+            "field_name": field_name,
             "month": lambda month: numbers.month(month, lang), "points": lambda value, decimals=1: numbers.points(value, lang, decimals),
             "turned": self._gate.pages.turned(f"?{urlencode(kept)}&" if kept else "?"), "query": urlencode(kept),
         }  # fmt: skip

@@ -74,6 +74,7 @@ def test_every_part_is_there_in_both_languages_with_how_it_is_made(people: Peopl
     assert sum(said == words[-1] for said in map(str.strip, page.words)) == 5, "each part says how it is made"
     assert "<script" not in answer.text
     assert "83,94 %" in page.text if lang == "vi" else "83.94%" in page.text
+    assert ("hộ tịch, chứng thực " if lang == "vi" else "civil status and certification ") in page.text
     assert not re.search(r"\{[a-z_]+\}", page.text)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from hailong.domain.hours import local
 from hailong.domain.ways import Way
 from hailong.events import AlertChanged, CaseChanged
 from hailong.ports import Barred, Claimed, Handover, OutgoingMessage, Permanent, Receipt, Retryable, UnknownOutcome
@@ -312,13 +313,14 @@ def test_receipts_become_facts(here: Room) -> None:
 # --- officers' mail
 
 
-def told(here: Room, *addresses: str) -> Told:
+def told(here: Room, *addresses: str, alerts_from: date | None = None) -> Told:
     def addressees(unit: str, confidential: bool) -> Sequence[str]:
         return ["office@x.example"] if confidential else [*addresses]
 
     return Told(
-        here.outbox, here.clock, asyncio.Event(), addressees, lambda fact: {"unit": fact.unit}, lambda step, address: f"{step}:{address}"
-    )
+        here.outbox, here.clock, asyncio.Event(), addressees, lambda fact: {"unit": fact.unit}, lambda step, address: f"{step}:{address}",
+        alerts_from,
+    )  # fmt: skip
 
 
 def case(version: int = 1) -> CaseChanged:
@@ -328,8 +330,8 @@ def case(version: int = 1) -> CaseChanged:
     )  # fmt: skip
 
 
-def mails(here: Room, steps: Sequence[AlertChanged | CaseChanged], *addresses: str) -> list[str]:
-    role = told(here, *addresses)
+def mails(here: Room, steps: Sequence[AlertChanged | CaseChanged], *addresses: str, alerts_from: date | None = None) -> list[str]:
+    role = told(here, *addresses, alerts_from=alerts_from)
     asyncio.run(role(items(steps)))
     asyncio.run(role(items(steps)))  # the same records again
     twin = ChannelTwin(name="email", provider="smtp", can_reconcile=False)
@@ -342,6 +344,12 @@ def test_one_mail_for_each_address_and_step(here: Room) -> None:
     steps = [alert(1), alert(2, "cleared")]
     assert mails(here, steps, "a@x.example", "b@x.example") == ["a@x.example"] * 2 + ["b@x.example"] * 2
     assert here.outcomes()["valid"] == 0
+
+
+@pytest.mark.parametrize(("day", "to"), [(1, ["office@x.example"]), (0, ["a@x.example", "office@x.example"])])
+def test_before_the_first_day_of_mails_alerts_are_silent_and_cases_are_not(here: Room, day: int, to: list[str]) -> None:
+    first = local(here.clock.now()).date() + timedelta(days=day)
+    assert mails(here, [alert(1), case()], "a@x.example", alerts_from=first) == to
 
 
 def test_only_what_an_officer_must_know_is_mailed(here: Room) -> None:
